@@ -1,0 +1,5 @@
+"""`python -m relume` is the `relume` command."""
+
+from relume.hosts.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,58 @@
+"""The one bounded encoding that every network reads, and its exact inverse."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
+
+SLOPE = 16.0
+WHITE = 65.0
+"""Scene-linear 4.0 encodes to 1.0; larger values go on above it."""
+_LOG_WHITE = float(np.log2(WHITE))
+
+
+@overload
+def encode(x: NDArray[np.float32]) -> NDArray[np.float32]: ...
+@overload
+def encode(x: torch.Tensor) -> torch.Tensor: ...
+def encode(x: NDArray[np.float32] | torch.Tensor) -> NDArray[np.float32] | torch.Tensor:
+    """Compress scene-linear radiance: y = sign(x)·log₂(1 + 16|x|)/log₂ 65.
+
+    Args:
+        x: scene-linear values of any shape, unbounded, exposure anchor applied.
+
+    Returns:
+        Values of the same shape; 0 → 0, 4 → 1, 65504 → 3.3; odd and strictly increasing.
+    """
+    if isinstance(x, np.ndarray):
+        scale = np.float32(1.0 / (_LOG_WHITE * np.log(2.0)))
+        return np.copysign(np.log1p(np.float32(SLOPE) * np.abs(x)) * scale, x).astype(np.float32)
+    import torch
+
+    return torch.sign(x) * torch.log1p(SLOPE * x.abs()) / float(np.log(WHITE))
+
+
+@overload
+def decode(y: NDArray[np.float32]) -> NDArray[np.float32]: ...
+@overload
+def decode(y: torch.Tensor) -> torch.Tensor: ...
+def decode(y: NDArray[np.float32] | torch.Tensor) -> NDArray[np.float32] | torch.Tensor:
+    """Undo `encode`, without a clamp.
+
+    Args:
+        y: encoded values of any shape.
+
+    Returns:
+        Scene-linear values of the same shape.
+    """
+    if isinstance(y, np.ndarray):
+        grown = np.expm1(np.abs(y).astype(np.float32) * np.float32(np.log(WHITE)))
+        return np.copysign(grown / np.float32(SLOPE), y).astype(np.float32)
+    import torch
+
+    return torch.sign(y) * torch.expm1(y.abs() * float(np.log(WHITE))) / SLOPE

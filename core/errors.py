@@ -1,0 +1,88 @@
+"""Errors an artist or a farm can act on."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """Exit codes of the `relume` command."""
+
+    DONE = 0
+    USAGE = 2
+    INPUT = 3
+    FRAMES_FAILED = 4
+    VERIFICATION = 5
+    CANCELLED = 130
+
+
+class RelumeError(Exception):
+    """A failure told in one or two sentences: what is wrong, where, and the way out.
+
+    Args:
+        message: what is wrong, a sentence without a final full stop.
+        way_out: what the user can do about it, a sentence without a final full stop.
+        file: the file concerned.
+        frame: the frame concerned.
+        node: the name of the node in the graph.
+    """
+
+    exit_code: Exit = Exit.USAGE
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        way_out: str = "",
+        file: str | None = None,
+        frame: int | None = None,
+        node: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.way_out = way_out
+        self.file = file
+        self.frame = frame
+        self.node = node
+
+    def locate(self, *, node: str | None = None, frame: int | None = None) -> RelumeError:
+        """Fill in the node and frame that only the evaluator knows, and return this error."""
+        self.node = self.node or node
+        self.frame = self.frame if self.frame is not None else frame
+        return self
+
+    def __str__(self) -> str:
+        where = [
+            text
+            for text in (
+                f"node {self.node}" if self.node else "",
+                f"frame {self.frame}" if self.frame is not None else "",
+                self.file if self.file and self.file not in self.message else "",
+            )
+            if text
+        ]
+        prefix = ", ".join(where) + ": " if where else ""
+        suffix = f". {self.way_out}." if self.way_out else "."
+        return prefix + self.message + suffix
+
+
+class UsageError(RelumeError):
+    """The request cannot be carried out as asked: bad knob, graph, range or target."""
+
+
+class InputError(RelumeError):
+    """An input is missing, unreadable or unusable."""
+
+    exit_code = Exit.INPUT
+
+
+class OutputError(RelumeError):
+    """A frame could not be written."""
+
+    exit_code = Exit.FRAMES_FAILED
+
+
+class Cancelled(RelumeError):
+    """The user or the host asked to stop."""
+
+    exit_code = Exit.CANCELLED

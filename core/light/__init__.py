@@ -1,0 +1,1 @@
+"""Environments and the light maps prefiltered from them, as plain functions on arrays."""

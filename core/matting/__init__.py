@@ -1,0 +1,1 @@
+"""Trimaps, mattes and straight foregrounds."""

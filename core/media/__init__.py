@@ -1,0 +1,1 @@
+"""Image files and sequences: read, repair, name and write atomically."""

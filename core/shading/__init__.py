@@ -1,0 +1,1 @@
+"""The transport of light over a subject and the picture it makes under given lights."""

@@ -1,0 +1,55 @@
+"""The per-pixel transport of light over a subject."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relume.image import Image
+
+F32 = NDArray[np.float32]
+
+EXPONENTS = (1, 16, 32, 64)
+"""Phong exponents of the specular lobes a transport weighs (Pandey et al. 2021, section 3.2)."""
+
+ORDER = 3
+"""Spherical-harmonic order of the residual transport: 16 coefficients a pixel."""
+
+HARMONICS = (ORDER + 1) ** 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Transport:
+    """How much each kind of light reaches the camera from each pixel of the subject.
+
+    A picture under light L is, per pixel and colour channel,
+    `albedo · diffuse · D(N) + Σ_n specular_n · S_n(R) + albedo · Σ_lm residual_lm · L_lm`.
+    Nothing in it has seen L, so pictures add as lights do.
+
+    Attributes:
+        foreground: straight R, G, B of the plate's subject (the picture under `original`).
+        matte: A.
+        normals: X, Y, Z, camera space, unit length, zero where the matte is 0.
+        albedo: R, G, B, straight.
+        index: P flat pixel positions (row · width + column) of the data window with alpha > 0
+            or within the straight margin, ascending int32; everything below is stored for these
+            pixels only, planar.
+        diffuse: P weights of D(N).
+        specular: K×P weights of S_n(R), one row an exponent.
+        residual: 16×P weights of the environment's spherical harmonics.
+        view: 3×P unit directions from the subject to the camera, or None for (0, 0, 1).
+        exponents: the K exponents.
+    """
+
+    foreground: Image
+    matte: Image
+    normals: Image
+    albedo: Image
+    index: NDArray[np.int32]
+    diffuse: F32
+    specular: F32
+    residual: F32
+    view: F32 | None = None
+    exponents: tuple[int, ...] = EXPONENTS

@@ -1,0 +1,1 @@
+"""The weights that ship with relume, and how they are found and checked."""

@@ -1,0 +1,1 @@
+"""Hosts: what translates the node declarations for a person or a program."""

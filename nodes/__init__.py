@@ -1,0 +1,1 @@
+"""The nodes: one short file each, listed in `registry`."""

@@ -1,0 +1,18 @@
+"""Fixtures every test may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def assets() -> Path:
+    """The folder of openly licensed heads, skins, environments and photographs."""
+    default = Path(__file__).resolve().parents[2] / "shared" / "assets"
+    folder = Path(os.environ.get("RELUME_ASSETS", default))
+    if not folder.is_dir():
+        pytest.skip(f"no assets at {folder}; set RELUME_ASSETS to the folder that holds them")
+    return folder

@@ -1,0 +1,1 @@
+"""The training lab: data, losses, trainers (extra `[training]`)."""

@@ -1,0 +1,1 @@
+"""The synthetic light stage: people, light and the pictures they make."""
