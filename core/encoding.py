@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 SLOPE = 16.0
 WHITE = 65.0
 """Scene-linear 4.0 encodes to 1.0; larger values go on above it."""
-_LOG_WHITE = float(np.log2(WHITE))
 
 
 @overload
@@ -30,8 +29,9 @@ def encode(x: NDArray[np.float32] | torch.Tensor) -> NDArray[np.float32] | torch
         Values of the same shape; 0 → 0, 4 → 1, 65504 → 3.3; odd and strictly increasing.
     """
     if isinstance(x, np.ndarray):
-        scale = np.float32(1.0 / (_LOG_WHITE * np.log(2.0)))
-        return np.copysign(np.log1p(np.float32(SLOPE) * np.abs(x)) * scale, x).astype(np.float32)
+        grown = np.log1p(np.float32(SLOPE) * np.abs(x)) / np.float32(np.log(WHITE))
+        signed: NDArray[np.float32] = np.copysign(grown, x).astype(np.float32)
+        return signed
     import torch
 
     return torch.sign(x) * torch.log1p(SLOPE * x.abs()) / float(np.log(WHITE))
@@ -52,7 +52,8 @@ def decode(y: NDArray[np.float32] | torch.Tensor) -> NDArray[np.float32] | torch
     """
     if isinstance(y, np.ndarray):
         grown = np.expm1(np.abs(y).astype(np.float32) * np.float32(np.log(WHITE)))
-        return np.copysign(grown / np.float32(SLOPE), y).astype(np.float32)
+        signed: NDArray[np.float32] = np.copysign(grown / np.float32(SLOPE), y).astype(np.float32)
+        return signed
     import torch
 
     return torch.sign(y) * torch.expm1(y.abs() * float(np.log(WHITE))) / SLOPE

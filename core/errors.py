@@ -62,8 +62,11 @@ class RelumeError(Exception):
             if text
         ]
         prefix = ", ".join(where) + ": " if where else ""
-        suffix = f". {self.way_out}." if self.way_out else "."
-        return prefix + self.message + suffix
+        return prefix + " ".join(_sentence(text) for text in (self.message, self.way_out) if text)
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "?", "!")) else text + "."
 
 
 class UsageError(RelumeError):
