@@ -1,0 +1,114 @@
+"""Coarse to fine: judge the whole frame small, then add detail where the subject is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from relume.networks.blocks import STRIDE, Refiner, UNet, pad_to, resize
+
+LONG_SIDE = 512
+"""Long side of the coarse pass, in square pixels."""
+
+Window = tuple[int, int, int, int]
+"""y0, y1, x0, x1 of the half-resolution grid, half open."""
+
+
+class Guided(nn.Module):
+    """A U-Net over the whole frame, shrunk, and a refiner over a window of it at full size.
+
+    Colour is averaged with the alpha as weight on the way down, so that the black outside the
+    subject does not bleed into its edge.
+
+    Args:
+        planes: input channels, the last of which is alpha.
+        answers: channels of the coarse answer.
+        features: further coarse channels, for the refiner alone.
+        corrections: channels of the refiner's answer.
+        shuffle: refine to full resolution; otherwise to half.
+        channels: of the U-Net's levels.
+        blocks: of the U-Net's levels.
+        width: channels of the refiner.
+    """
+
+    def __init__(
+        self,
+        planes: int,
+        answers: int,
+        corrections: int,
+        *,
+        features: int = 12,
+        shuffle: bool = True,
+        channels: Sequence[int] = (32, 48, 64, 96, 128),
+        blocks: Sequence[int] = (1, 1, 1, 2, 4),
+        width: int = 32,
+    ) -> None:
+        super().__init__()
+        self.answers = answers
+        self.unet = UNet(planes, answers + features, channels, blocks)
+        self.refiner = Refiner(planes, answers + features, corrections, width, shuffle=shuffle)
+
+    def shrink(self, x: Tensor, long_side: int = LONG_SIDE) -> Tensor:
+        """Return the frame with a long side of at most `long_side`, sides even.
+
+        Args:
+            x: N×planes×H×W, H and W even, alpha last.
+            long_side: in pixels.
+        """
+        height, width = x.shape[-2:]
+        scale = min(1.0, long_side / max(height, width))
+        size = (max(2, 2 * round(height * scale / 2)), max(2, 2 * round(width * scale / 2)))
+        if size == (height, width):
+            return x
+        alpha = x[:, -1:]
+        small = resize(torch.cat((x[:, :-1] * alpha, alpha), 1), *size)
+        weight = small[:, -1:]
+        return torch.cat((small[:, :-1] / weight.clamp_min(1e-3), weight), 1)
+
+    def coarse(self, x: Tensor) -> Tensor:
+        """Return answers and features of a shrunk frame at half its size."""
+        height, width = x.shape[-2:]
+        out: Tensor = self.unet(pad_to(x, STRIDE))
+        return out[:, :, : height // 2, : width // 2]
+
+    def enlarge(self, coarse: Tensor, x: Tensor, window: Window | None = None) -> Tensor:
+        """Return coarse planes on the half-resolution grid of the full frame, cut to a window."""
+        grown = resize(coarse, x.shape[-2] // 2, x.shape[-1] // 2)
+        return grown if window is None else _cut(grown, window)
+
+    def correct(self, x: Tensor, coarse: Tensor, window: Window | None = None) -> Tensor:
+        """Return the refiner's answer inside a window.
+
+        Args:
+            x: N×planes×H×W, the full frame.
+            coarse: N×(answers+features)×h×w on the half-resolution grid, already cut.
+            window: where; None for the whole frame.
+        """
+        out: Tensor = self.refiner(fine(x, window), coarse)
+        return out
+
+
+def fine(x: Tensor, window: Window | None) -> Tensor:
+    """Return the full-resolution pixels under a half-resolution window."""
+    if window is None:
+        return x
+    y0, y1, x0, x1 = window
+    return x[:, :, 2 * y0 : 2 * y1, 2 * x0 : 2 * x1]
+
+
+def double(x: Tensor) -> Tensor:
+    """Return N×C×h×w at twice the size, bilinear."""
+    return resize(x, 2 * x.shape[-2], 2 * x.shape[-1])
+
+
+def positive(x: Tensor, knee: float = 0.05) -> Tensor:
+    """Map any number to a positive one, the identity above `knee`, smooth at it."""
+    below = knee * torch.exp(torch.clamp_max(x, knee) / knee - 1.0)
+    return torch.where(x > knee, x, below)
+
+
+def _cut(x: Tensor, window: Window) -> Tensor:
+    y0, y1, x0, x1 = window
+    return x[:, :, y0:y1, x0:x1]

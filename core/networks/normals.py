@@ -1,0 +1,45 @@
+"""The geometry network: foreground → camera-space normals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as fn
+
+from relume.networks.guided import LONG_SIDE, Guided, Window, double
+
+
+class NormalsNet(Guided):
+    """Reads the encoded straight foreground and alpha, answers unit normals.
+
+    Source: Pandey et al. 2021, section 3.2, Geometry Net; smaller, and coarse to fine.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(4, 3, 3, **settings)
+
+    def forward(
+        self, x: Tensor, long_side: int = LONG_SIDE, window: Window | None = None
+    ) -> Tensor:
+        """Return normals.
+
+        Args:
+            x: N×4×H×W, H and W even: encoded foreground R, G, B (zero outside the subject), alpha.
+            long_side: of the coarse pass.
+            window: the part to answer for, in half-resolution pixels.
+
+        Returns:
+            N×3×H×W (of the window) unit vectors, +X right, +Y up, +Z to the camera.
+        """
+        coarse = self.enlarge(self.coarse(self.shrink(x, long_side)), x, window)
+        raw = double(coarse[:, :3]) + self.correct(x, coarse, window)
+        # An untrained network faces the camera.
+        facing = torch.cat((raw[:, :2], raw[:, 2:] + 1.0), 1)
+        return fn.normalize(facing, dim=1, eps=1e-6)
+
+
+def build(**settings: Any) -> NormalsNet:
+    """Return the network of a manifest's hyperparameters."""
+    return NormalsNet(**settings)
