@@ -4,7 +4,7 @@ There are no normalisation layers. Each would tie a pixel to the statistics of a
 crop, and the encoded input is bounded already; residual branches that start near zero keep the
 training stable without them.
 
-Dense 3×3 convolutions do the work where the picture is large and channels are few: a 512-bit CPU runs
+Dense 3×3 convolutions do the work where the picture is large and channels few: a 512-bit CPU runs
 them at three to five times the arithmetic rate of depthwise ones, so they cost less time there.
 Inverted residuals take over where channels are many and parameters would grow.
 """
