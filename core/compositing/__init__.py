@@ -1,0 +1,1 @@
+"""What a comp needs: over, grade, resize and channels, in scene-linear light."""
