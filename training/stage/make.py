@@ -1,0 +1,73 @@
+"""Making views: deterministic, resumable, several processes at once."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from relume.training.stage.camera import draw_camera
+from relume.training.stage.dataset import View, split_seeds, write_view
+from relume.training.stage.render import render
+from relume.training.stage.subject import make_subject
+
+
+def make_view(split: str, number: int, seed: int, size: tuple[int, int]) -> View:
+    """Render view `number` of a split; the same arguments give the same view.
+
+    Args:
+        split: train, val or test.
+        number: counts the views of the split from 0.
+        seed: of poses, clothes and cameras; people and hair depend on the number alone.
+        size: height and width in pixels.
+    """
+    person, hair = split_seeds(split, number)
+    key = ("train", "val", "test").index(split)
+    rng = np.random.default_rng([seed, key, number])
+    subject = make_subject(person, hair, int(rng.integers(1 << 30)))
+    camera, drawn = draw_camera(subject.eyes, rng)
+    view = render(subject, camera, size, rng)
+    view.meta.update(split=split, number=number, seed=seed, camera=drawn)
+    return view
+
+
+def make_views(
+    out: Path | str,
+    split: str,
+    count: int,
+    seed: int = 1,
+    size: tuple[int, int] = (256, 256),
+    worker: tuple[int, int] = (0, 1),
+    progress: Callable[[str], None] = print,
+) -> int:
+    """Render the views of a split that are not on disk yet.
+
+    Args:
+        out: folder of the data set; views go to OUT/SPLIT/NUMBER.npz.
+        split: train, val or test.
+        count: how many views the split shall hold.
+        seed: see `make_view`.
+        size: height and width in pixels.
+        worker: this process's position and how many there are; numbers are dealt out in turn.
+        progress: told one line a view.
+
+    Returns:
+        how many views were rendered.
+    """
+    made = 0
+    for number in range(worker[0], count, worker[1]):
+        path = Path(out) / split / f"{number:05d}.npz"
+        if path.exists():
+            continue
+        start = time.monotonic()
+        view = make_view(split, number, seed, size)
+        write_view(path, view)
+        made += 1
+        progress(
+            f"{split} {number:05d} {time.monotonic() - start:.2f} s "
+            f"{view.meta['hair_style']} tone {view.meta['tone']} pid {os.getpid()}"
+        )
+    return made
