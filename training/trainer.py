@@ -7,7 +7,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -121,10 +121,10 @@ def train(task: Task, folder: Path, plan: Plan) -> Result:
     return _Loop(task, folder, plan).run()
 
 
-def averaged(task: Task, folder: Path) -> nn.Module:
+def averaged(build: Callable[[], nn.Module], folder: Path) -> nn.Module:
     """Return the averaged network of the checkpoint in `folder`, in evaluation mode."""
     state = _read(folder / CHECKPOINT)
-    model = task.model()
+    model = build()
     model.load_state_dict(state["average"])
     return model.eval()
 

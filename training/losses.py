@@ -1,0 +1,65 @@
+"""Losses of the relighting networks."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from relume.encoding import encode
+
+
+def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
+    """Return the mean of values under weights that broadcast to them."""
+    weight = weight.expand_as(values)
+    return (values * weight).sum() / weight.sum().clamp_min(1e-6)
+
+
+def balance(labels: Tensor, alpha: Tensor, skin: float = 2.0) -> Tensor:
+    """Return N×1×H×W weights: coverage, with skin and the features of the face counted more."""
+    face = (labels == 1) | (labels == 4)
+    return alpha * torch.where(face, torch.full_like(alpha, skin), torch.ones_like(alpha))
+
+
+def gradient(prediction: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
+    """Return the L1 difference of neighbouring-pixel differences, at two scales."""
+    total = prediction.new_zeros(())
+    for step in (1, 4):
+        for dim in (-1, -2):
+            size = truth.shape[dim] - step
+            near = [plane.narrow(dim, 0, size) for plane in (prediction, truth, weight)]
+            far = [plane.narrow(dim, step, size) for plane in (prediction, truth, weight)]
+            difference = (far[0] - near[0]) - (far[1] - near[1])
+            total = total + weighted_mean(difference.abs(), torch.minimum(near[2], far[2]))
+    return 0.25 * total
+
+
+def angular(prediction: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
+    """Return the mean of 1 − cos of the angle, plus its root so that small angles still count."""
+    cosine = (prediction * truth).sum(1, keepdim=True)
+    away = (1.0 - cosine).clamp_min(0.0)
+    return weighted_mean(away + 0.3 * (away + 1e-3).sqrt(), weight)
+
+
+def scale_invariant(prediction: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
+    """Return the L1 difference that is left when each picture's mean offset is removed.
+
+    In a logarithmic encoding an offset is about a gain, which exposure leaves undecided.
+    """
+    dims = (2, 3)
+    share = weight / weight.sum(dims, keepdim=True).clamp_min(1e-6)
+    difference = prediction - truth
+    offset = (difference * share).sum(dims, keepdim=True)
+    return weighted_mean((difference - offset).abs(), weight)
+
+
+def radiance(prediction: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
+    """Return an L1 difference of encoded radiance, with a linear share that keeps highlights."""
+    encoded = (encode(prediction) - encode(truth)).abs()
+    linear = (prediction - truth).abs() / (1.0 + truth.abs())
+    return weighted_mean(encoded + 0.25 * linear, weight)
+
+
+def degrees(prediction: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
+    """Return the mean angle in degrees between unit vectors."""
+    cosine = (prediction * truth).sum(1, keepdim=True).clamp(-1.0, 1.0)
+    return weighted_mean(torch.rad2deg(torch.acos(cosine)), weight)
