@@ -1,0 +1,57 @@
+"""Find the matte in whatever image an artist wires to a matte port."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from relume.errors import UsageError
+from relume.image import DATA, Image, Pixels
+
+
+def matte_from_image(image: Image | Mapping[str, Image]) -> Image:
+    """Return the matte an image carries: `matte.A`, else `A` unless it is constant, else `R`.
+
+    A constant A says nothing (most renders and scans have one), so the mask is then in R. Values
+    are passed on as they are.
+
+    Args:
+        image: one layer, or the layers of a file, in which a layer `matte` comes first and the
+            first layer otherwise counts.
+
+    Returns:
+        One channel A, H×W×1, colour `data`, in the image's windows.
+
+    Raises:
+        UsageError: there is neither of those channels.
+    """
+    if isinstance(image, Image):
+        return _from_layer(image)
+    if not image:
+        raise UsageError("the file holds no layer to take a matte from")
+    layer = image.get("matte")
+    if layer is not None and layer.has("A"):
+        return _as_matte(layer, layer.take("A"))
+    return _from_layer(next(iter(image.values())))
+
+
+def _from_layer(layer: Image) -> Image:
+    if layer.has("matte.A"):
+        return _as_matte(layer, layer.take("matte.A"))
+    if layer.has("A"):
+        alpha = layer.take("A")
+        if len(layer.channels) == 1 or float(np.ptp(alpha)) > 0.0:
+            return _as_matte(layer, alpha)
+    if layer.has("R"):
+        return _as_matte(layer, layer.take("R"))
+    if len(layer.channels) == 1:
+        return _as_matte(layer, layer.pixels)
+    raise UsageError(
+        f"no matte among the channels {', '.join(layer.channels)}",
+        way_out="Use an image with matte.A, A or R, or choose a channel with a Shuffle node",
+    )
+
+
+def _as_matte(layer: Image, pixels: Pixels) -> Image:
+    return layer.like(pixels, ("A",), colour=DATA, alpha="none")

@@ -1,0 +1,86 @@
+"""Trimaps: certain background 0, unknown 0.5, certain foreground 1."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relume.errors import UsageError
+from relume.image import DATA, Image
+
+BACKGROUND_BELOW = 0.05
+FOREGROUND_ABOVE = 0.95
+
+Unit = Literal["pixels", "subject"]
+
+
+def trimap_from_mask(
+    mask: Image, erode: float = 8.0, dilate: float = 8.0, unit: Unit = "pixels"
+) -> Image:
+    """Widen the doubtful edge of a hint, coarse mask or matte into a trimap.
+
+    Foreground is what stays certain after moving the edge inwards by `erode`, background what
+    lies outside after moving it outwards by `dilate`; distances are Euclidean, in square pixels.
+    The frame's border is no edge: a subject cut by it stays certain up to it.
+
+    Args:
+        mask: a mask as `matte_from_image` returns it, in channel A.
+        erode: how far inside the edge is doubtful.
+        dilate: how far outside the edge is doubtful.
+        unit: `pixels`, or `subject`: hundredths of the square root of the subject's area, which
+            gives the same trimap whatever the size of the picture.
+
+    Returns:
+        Channel A of 0, 0.5 and 1, in the mask's windows.
+
+    Raises:
+        UsageError: a distance is negative.
+    """
+    if erode < 0 or dilate < 0:
+        raise UsageError(
+            f"a trimap cannot be widened by {min(erode, dilate):g}",
+            way_out="Give distances of 0 or more",
+        )
+    hint = mask.take("A")[:, :, 0]
+    inside, outside = hint > FOREGROUND_ABOVE, hint < BACKGROUND_BELOW
+    sampling = (1.0, mask.pixel_aspect)
+    if unit == "subject":
+        size = np.sqrt(np.count_nonzero(hint > 0.5) * mask.pixel_aspect) / 100.0
+        erode, dilate = erode * size, dilate * size
+    sure = ~_within(~inside, erode, sampling)
+    clear = ~_within(~outside, dilate, sampling)
+    trimap = np.full(hint.shape, 0.5, np.float32)
+    trimap[clear] = 0.0
+    trimap[sure] = 1.0
+    return mask.like(trimap[:, :, None], ("A",), colour=DATA, alpha="none")
+
+
+def _within(
+    region: NDArray[np.bool_], distance: float, sampling: tuple[float, float]
+) -> NDArray[np.bool_]:
+    """Return the pixels whose centre is at most `distance` from the centre of one in `region`."""
+    if distance == 0.0 or not region.any() or region.all():
+        return region
+    from scipy import ndimage
+
+    # Only the surroundings of the region's edge can change, and the transform costs per pixel.
+    edge = region ^ ndimage.binary_erosion(region, border_value=1)
+    rows, columns = np.flatnonzero(edge.any(1)), np.flatnonzero(edge.any(0))
+    if not rows.size:
+        return region
+    reach = int(distance / min(sampling)) + 2
+    window = (
+        slice(max(0, rows[0] - reach), rows[-1] + reach + 1),
+        slice(max(0, columns[0] - reach), columns[-1] + reach + 1),
+    )
+    far = ndimage.distance_transform_edt(~region[window], sampling=sampling)
+    grown = region.copy()
+    grown[window] |= far <= distance
+    return grown
+
+
+def certain(guide: NDArray[np.float32]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return where a trimap or hint says background and foreground for sure, H×W each."""
+    return guide < BACKGROUND_BELOW, guide > FOREGROUND_ABOVE
