@@ -124,8 +124,12 @@ def _details(vertices: F32, rng: np.random.Generator) -> None:
                     _add(vertices, other, weight)
 
 
-def express(vertices: F32, rng: np.random.Generator) -> None:
-    """Give the face an expression made of a few action units, in place."""
+def express(vertices: F32, rng: np.random.Generator) -> bool:
+    """Give the face an expression made of a few action units, in place.
+
+    Returns:
+        whether the mouth is open.
+    """
     folder = makehuman("targets", "expression", "units", "caucasian")
 
     def act(name: str, weight: float) -> None:
@@ -141,14 +145,17 @@ def express(vertices: F32, rng: np.random.Generator) -> None:
     if kind == 1:
         act("mouth-corner-puller", float(rng.uniform(0.2, 0.9)))
         if rng.random() < 0.4:
-            act("mouth-open", float(rng.uniform(0.05, 0.3)))
+            act("mouth-open", float(rng.uniform(0.15, 0.35)))
+            return True
     elif kind == 2:
-        act("mouth-open", float(rng.uniform(0.1, 0.5)))
+        act("mouth-open", float(rng.uniform(0.15, 0.5)))
+        return True
     elif kind == 3:
         act(
             str(rng.choice(["mouth-compression", "mouth-pursing", "mouth-depression"])),
             float(rng.uniform(0.2, 0.6)),
         )
+    return False
 
 
 def pose(vertices: F32, turn: tuple[float, float, float], arms: tuple[float, float]) -> Body:
@@ -215,7 +222,9 @@ def scalp() -> F32:
     value[(uv[:, 0] > 0.81) & (np.abs(uv[:, 1] - 0.483) < 0.10)] = 0.0
     np.maximum.at(grown, base.faces.ravel(), value)
     grown[len(vertex_groups()["body"]) :] = 0.0
-    grown[base.vertices[:, 1] < 6.1] = 0.0
+    low = base.vertices[:, 1]
+    # The nape's stubble reaches round to the throat in the maps.
+    grown[(low < 6.1) | ((low < 6.85) & (base.vertices[:, 2] > 0.3))] = 0.0
     return grown
 
 

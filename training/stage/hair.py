@@ -256,9 +256,12 @@ def ribbons(
     tangent[:, 0] = strands[:, 1] - strands[:, 0]
     tangent[:, -1] = strands[:, -1] - strands[:, -2]
     tangent = unit(tangent)
-    normal = outward - tangent * np.einsum("skc,skc->sk", outward, tangent)[..., None]
-    normal = unit(normal + 1e-4)
+    along = np.einsum("skc,skc->sk", outward, tangent)[..., None]
+    normal = unit(outward - tangent * along + 1e-4)
     binormal = np.cross(tangent, normal)
+    # Strands that stand on end have no side that faces outwards: together they look like the
+    # surface they grow from.
+    mass = unit(outward - 0.75 * tangent * along)
     turn = rng.uniform(0, np.pi, (count, 1, 1)).astype(np.float32)
     taper = (0.5 * width * (1.0 - 0.7 * np.linspace(0, 1, knots) ** 3)).astype(np.float32)
     vertices, faces = [], []
@@ -282,7 +285,7 @@ def ribbons(
     return Mesh(
         vertices=points,
         faces=np.concatenate(faces),
-        normals=spread(normal),
+        normals=spread(mass),
         uv=np.zeros((len(points), 2), np.float32),
         rest=points,
         colour=np.tile(shade, (2, 1)).astype(np.float32),

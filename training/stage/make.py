@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable
@@ -13,6 +14,9 @@ from relume.training.stage.camera import draw_camera
 from relume.training.stage.dataset import View, split_seeds, write_view
 from relume.training.stage.render import render
 from relume.training.stage.subject import make_subject
+
+STAGE = 2
+"""Version of the pictures; views of an older one are rendered again, in place."""
 
 
 def make_view(split: str, number: int, seed: int, size: tuple[int, int]) -> View:
@@ -30,8 +34,15 @@ def make_view(split: str, number: int, seed: int, size: tuple[int, int]) -> View
     subject = make_subject(person, hair, int(rng.integers(1 << 30)))
     camera, drawn = draw_camera(subject.eyes, rng)
     view = render(subject, camera, size, rng)
-    view.meta.update(split=split, number=number, seed=seed, camera=drawn)
+    view.meta.update(stage=STAGE, split=split, number=number, seed=seed, camera=drawn)
     return view
+
+
+def _current(path: Path) -> bool:
+    if not path.exists():
+        return False
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+        return bool(json.loads(str(stored["meta"])).get("stage") == STAGE)
 
 
 def make_views(
@@ -58,9 +69,10 @@ def make_views(
         how many views were rendered.
     """
     made = 0
-    for number in range(worker[0], count, worker[1]):
-        path = Path(out) / split / f"{number:05d}.npz"
-        if path.exists():
+    paths = {n: Path(out) / split / f"{n:05d}.npz" for n in range(worker[0], count, worker[1])}
+    # New views first, then those of an older version of the stage.
+    for number, path in sorted(paths.items(), key=lambda item: (item[1].exists(), item[0])):
+        if _current(path):
             continue
         start = time.monotonic()
         view = make_view(split, number, seed, size)

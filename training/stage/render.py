@@ -147,7 +147,9 @@ def shade_points(scene: Scene, triangle: I32, weights: F32, towards: F32) -> Sur
     tangents = mix(scene.tangents)
     if hair.any():
         tangents[hair] = unit(tangents[hair])
-        n, v = normals[hair], towards[hair]
+        v, fibre = towards[hair], tangents[hair]
+        side = unit(v - fibre * np.einsum("rc,rc->r", v, fibre)[:, None])
+        n = unit(0.65 * normals[hair] + 0.35 * side)
         facing = np.einsum("rc,rc->r", n, v)[:, None]
         normals[hair] = unit(n + v * (np.maximum(0.08 - facing, 0.0)))
     return Surface(

@@ -91,7 +91,7 @@ def make_subject(person: int, style: int, pose: int) -> Subject:
     eye_rng = np.random.default_rng([12, person])
 
     wear = np.random.default_rng([13, pose])
-    bodies.express(vertices, wear)
+    mouth_open = bodies.express(vertices, wear)
     turn = (
         float(np.clip(wear.normal(0, 18), -38, 38)),
         float(np.clip(wear.normal(0, 8), -18, 18)),
@@ -107,10 +107,13 @@ def make_subject(person: int, style: int, pose: int) -> Subject:
     skin = bodies.skin_mesh(body, hidden, SKIN, skin_texture(complexion))
     _paint(skin, complexion, hair_style, freckles, stubble)
     skin.bump = 0.05 + 0.10 * age
-    meshes = [skin, *garments, *_mouth_and_eyes(body, eye_rng)]
+    meshes = [skin, *garments, *_mouth_and_eyes(body, complexion.tone, mouth_open, eye_rng)]
     strands: list[tuple[F32, F32, float]] = []
     for points, colours, width in _hair(body, hair_style, meshes[: 1 + len(garments)], look):
-        outward = unit(points - (body.skull + np.array([0, -0.2, -0.1], np.float32)))
+        outward = points - (body.skull + np.array([0, -0.2, -0.1], np.float32))
+        # Hair that hangs below the skull faces sideways, not down.
+        outward[..., 1] *= np.where(outward[..., 1] < 0.0, 0.25, 1.0)
+        outward = unit(outward)
         strands.append((points, colours, width))
         meshes.append(hairs.ribbons(points, colours, width, outward, look))
     cloth_shine = float(wear.choice([0.12, wear.uniform(0.1, 0.5)]))
@@ -180,25 +183,29 @@ def _clothes(
     return meshes, patterns, hidden
 
 
-def _mouth_and_eyes(body: bodies.Body, rng: np.random.Generator) -> list[Mesh]:
-    """Return eyes with a coloured iris, teeth and tongue."""
+def _mouth_and_eyes(
+    body: bodies.Body, tone: float, mouth_open: bool, rng: np.random.Generator
+) -> list[Mesh]:
+    """Return eyes with a coloured iris, teeth and tongue; dark skin seldom has light eyes."""
     eyes, _ = bodies.fitted_mesh(
         body, makehuman("eyes", "low-poly", "low-poly.mhclo"), OTHER, np.ones(3, np.float32)
     )
     texture = read_texture("eyes/materials/brown_eye.png", 512).copy()
     saturation = (texture.max(-1) - texture.min(-1)) / np.maximum(texture.max(-1), 1e-3)
     iris = smoothstep(0.45, 0.8, saturation)[..., None] * (texture[..., :1] > 0.01)
+    pale = 1.0 - tone
+    share = np.array([0.5 + tone, 0.15, 0.15 * pale, 0.1 * pale, 0.1 * pale])
     colour = np.array(
         [
-            [0.10, 0.045, 0.02],
-            [0.20, 0.11, 0.045],
-            [0.12, 0.22, 0.32],
-            [0.14, 0.2, 0.1],
-            [0.2, 0.22, 0.24],
+            [0.09, 0.040, 0.018],
+            [0.16, 0.090, 0.035],
+            [0.09, 0.150, 0.220],
+            [0.10, 0.140, 0.070],
+            [0.14, 0.155, 0.170],
         ]
-    )[rng.choice(5, p=[0.5, 0.15, 0.15, 0.1, 0.1])]
+    )[rng.choice(5, p=share / share.sum())]
     grain = texture[..., :1] / 0.12
-    texture = texture * (1 - iris) + iris * np.clip(grain, 0.2, 1.8) * colour.astype(np.float32)
+    texture = texture * (1 - iris) + iris * np.clip(grain, 0.15, 1.2) * colour.astype(np.float32)
     eyes.texture = np.asarray(np.clip(texture, 0.004, 0.8), np.float32)
     teeth, _ = bodies.fitted_mesh(
         body,
@@ -206,6 +213,10 @@ def _mouth_and_eyes(body: bodies.Body, rng: np.random.Generator) -> list[Mesh]:
         OTHER,
         np.array([0.62, 0.56, 0.45], np.float32) * float(rng.uniform(0.7, 1.1)),
     )
+    if not mouth_open:
+        # The morphs leave teeth a little ahead of closed lips.
+        return [eyes]
+    teeth.vertices -= 0.04 * body.head[:, 2]
     tongue, _ = bodies.fitted_mesh(
         body,
         makehuman("tongue", "tongue01", "tongue01.mhclo"),
