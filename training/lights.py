@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +38,7 @@ class Lamp:
     """One light from all around and its maps.
 
     Attributes:
-        radiance: H×2H×3 ACEScg, its diffuse map has a mean of about 1.
+        radiance: H×2H×3 ACEScg, with a mean of 1 over the sphere.
         maps: 4×3×H×2H half-precision lobe maps, in `MAP_EXPONENTS` order.
         harmonics: 16×3 coefficients to order 3.
     """
@@ -48,18 +49,23 @@ class Lamp:
 
 
 class Pool:
-    """A fixed set of lights: six tenths real environments, the rest lamps and rigs.
+    """A fixed list of lights."""
 
-    Args:
-        split: whose environments to use.
-        count: how many lights.
-        seed: of the choice.
-    """
+    def __init__(self, lamps: Sequence[Lamp]) -> None:
+        self.lamps = list(lamps)
 
-    def __init__(self, split: str, count: int, seed: int) -> None:
+    @classmethod
+    def drawn(cls, split: str, count: int, seed: int) -> Pool:
+        """Return a random pool: six tenths real environments, the rest lamps and rigs.
+
+        Args:
+            split: whose environments to use.
+            count: how many lights.
+            seed: of the choice.
+        """
         names = environment.names(split)
         rng = np.random.default_rng([seed, count])
-        images = []
+        lamps = []
         for number in range(count):
             kind = number % 10
             if kind < 6:
@@ -70,14 +76,14 @@ class Pool:
                 image = image @ TO_WORKING.T
             else:
                 image = small_lamp(rng) if kind < 8 else studio(rng)
-            images.append(image)
-        self.lamps = [lamp(image) for image in images]
+            lamps.append(lamp(image))
+        return cls(lamps)
 
     @classmethod
     def stored(cls, path: Path, split: str, count: int, seed: int) -> Pool:
-        """Return a pool from a file, which is made if missing: convolving takes a minute."""
+        """Return a drawn pool from a file, which is made if missing: convolving takes a minute."""
         if not path.exists():
-            made = cls(split, count, seed)
+            made = cls.drawn(split, count, seed)
             path.parent.mkdir(parents=True, exist_ok=True)
             partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
             with partial.open("wb") as file:
@@ -88,13 +94,9 @@ class Pool:
                     harmonics=np.stack([each.harmonics for each in made.lamps]),
                 )
             partial.replace(path)
-        with np.load(path, allow_pickle=False) as file:
-            found = cls.__new__(cls)
-            found.lamps = [
-                Lamp(*parts)
-                for parts in zip(file["radiance"], file["maps"], file["harmonics"], strict=True)
-            ]
-        return found
+        with np.load(path, allow_pickle=False) as stored:
+            planes = (stored["radiance"], stored["maps"], stored["harmonics"])
+        return cls([Lamp(*parts) for parts in zip(*planes, strict=True)])
 
     def __len__(self) -> int:
         return len(self.lamps)
@@ -104,7 +106,7 @@ class Pool:
 
 
 def lamp(image: F32) -> Lamp:
-    """Return a light of an H×2H×3 ACEScg image, scaled to a mean irradiance of π."""
+    """Return a light of an H×2H×3 ACEScg image, scaled to a mean radiance of 1."""
     from relume.training.lighting import project
 
     solid = environment.row_weights(HEIGHT)[:, None, None]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from relume.shading.types import HARMONICS
 from relume.training.lights import TO_WORKING, Pool
-from relume.training.stage import environment, lighting
+from relume.training.stage import lighting
 from relume.training.stage.dataset import SPLITS, View, list_views, read_view
 
 F32 = NDArray[np.float32]

@@ -18,8 +18,7 @@ from torch.nn import functional as fn
 
 from relume.encoding import decode, encode
 from relume.networks.guided import double
-from relume.networks.normals import NormalsNet
-from relume.shading.types import EXPONENTS, HARMONICS
+from relume.shading.types import EXPONENTS
 from relume.training import losses
 from relume.training.batches import Batches, Recipe, stacked
 from relume.training.lighting import COSINE, combine, harmonics, lookup, reflected

@@ -1,0 +1,86 @@
+"""The transport of light over a subject from its picture, normals and albedo."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relume.geometry.subject import find_subject
+from relume.image import Image
+from relume.shading.types import EXPONENTS, HARMONICS, Transport
+
+if TYPE_CHECKING:
+    from torch import nn
+
+F32 = NDArray[np.float32]
+
+
+def analyse_transport(
+    foreground: Image,
+    matte: Image,
+    normals: Image,
+    albedo: Image,
+    anchor: float,
+    model: nn.Module,
+    camera_view: F32 | None = None,
+    *,
+    half: bool = False,
+) -> Transport:
+    """Return the transport of a subject, before any new light is seen.
+
+    Source: Sloan et al. 2002 for the form; the lobes are those of Pandey et al. 2021, section 3.3.
+
+    Args:
+        foreground: straight R, G, B in the working space, scene-linear.
+        matte: its A, or its only channel.
+        normals: X, Y, Z as `estimate_normals` gives them.
+        albedo: R, G, B as `estimate_albedo` gives it.
+        anchor: gain in stops that brings the plate to middle grey.
+        model: `relume.weights.load("transport")`.
+        camera_view: H×W×3 unit directions from the subject to the camera; None for (0, 0, 1).
+        half: half-precision arithmetic, on an accelerator only.
+
+    Returns:
+        The transport; of no pixels where the matte is empty.
+
+    Raises:
+        UsageError: foreground and matte do not cover the same data window.
+    """
+    subject = find_subject(foreground, matte)
+    lobes = len(EXPONENTS)
+    if subject is None:
+        index = np.zeros(0, np.int32)
+        planar = np.zeros((1 + lobes + HARMONICS, 0), np.float32)
+    else:
+        from relume.networks.apply import apply, masked, spread
+
+        colour = masked(foreground.rgb, subject, 2.0**anchor)
+        alpha = subject.alpha[..., None]
+        planes = np.concatenate(
+            [
+                colour,
+                normals.take("X", "Y", "Z") * (alpha > 0),
+                masked(albedo.rgb, subject),
+                alpha,
+            ],
+            -1,
+        )
+        answer = apply(model, planes, subject, foreground.pixel_aspect, half=half)
+        index = subject.index
+        planar = spread(answer, subject).reshape(-1, answer.shape[-1])[index].T.copy()
+    view = None
+    if camera_view is not None:
+        view = camera_view.reshape(-1, 3)[index].T.astype(np.float32)
+    return Transport(
+        foreground=foreground,
+        matte=matte,
+        normals=normals,
+        albedo=albedo,
+        index=index,
+        diffuse=planar[0],
+        specular=planar[1 : 1 + lobes],
+        residual=planar[1 + lobes :],
+        view=view,
+    )
