@@ -94,13 +94,15 @@ def convert(image: Image, to: str) -> Image:
     index = [image.channels.index(channel) for channel in colours]
     rgba = _gather(image, index)
     alpha = image.pixels[:, :, image.channels.index("A")] if image.has("A") else None
-    if alpha is not None and image.alpha == "premultiplied" and not step.linear:
-        divisor = np.where(np.abs(alpha) < _FAINTEST, np.float32(1.0), alpha)[:, :, None]
-        rgba[:, :, :3] /= divisor
+    if alpha is None or image.alpha != "premultiplied" or step.linear or (alpha == 1.0).all():
         step.apply(rgba)
-        rgba[:, :, :3] *= divisor
     else:
+        divisor = np.where(np.abs(alpha) < _FAINTEST, np.float32(1.0), alpha)
+        for place in range(3):
+            rgba[:, :, place] /= divisor
         step.apply(rgba)
+        for place in range(3):
+            rgba[:, :, place] *= divisor
     return image.like(_scatter(rgba, image, index), colour=name)
 
 

@@ -68,3 +68,20 @@ def content_digest(path: str | Path) -> str:
         while len(_digests) > _REMEMBERED:
             _digests.popitem(last=False)
     return digest
+
+
+def utf8_name(path: str | Path) -> str:
+    """Return a file name as OpenImageIO takes it.
+
+    Raises:
+        InputError: the name is not UTF-8.
+    """
+    name = str(path)
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"the name of {name.encode(errors='replace').decode()} is not UTF-8",
+            way_out="Rename the file",
+        ) from error
+    return name

@@ -25,6 +25,7 @@ _OF_THE_FILE = re.compile(
     | (renderingTransform|lookModTransform)
     | acesImageContainerFlag | ACES.* | imageCounter | originalImageFlag
     | compression | compressionlevel | dwaCompressionLevel | lineOrder | type | version | chunkCount
+    | channels | tiles | maxSamplesPerPixel | deepImageState
     | dataWindow | displayWindow | PixelAspectRatio | screenWindow(Center|Width)
     | XResolution | YResolution | ResolutionUnit | Orientation | planarconfig
     | name | view | multiView | Software | textureformat | wrapmodes | fovcot
