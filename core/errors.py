@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Self
 
 
 class Exit(IntEnum):
@@ -45,10 +46,13 @@ class RelumeError(Exception):
         self.frame = frame
         self.node = node
 
-    def locate(self, *, node: str | None = None, frame: int | None = None) -> RelumeError:
-        """Fill in the node and frame that only the evaluator knows, and return this error."""
+    def locate(
+        self, *, node: str | None = None, frame: int | None = None, file: str | None = None
+    ) -> Self:
+        """Fill in what the place that raised could not know, and return this error."""
         self.node = self.node or node
         self.frame = self.frame if self.frame is not None else frame
+        self.file = self.file or file
         return self
 
     def __str__(self) -> str:
