@@ -54,7 +54,13 @@ class Box:
         return Box(x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
 
     def slices(self, inside: Box) -> tuple[slice, slice]:
-        """Return the rows and columns of an array covering `inside` that this window takes."""
+        """Return the rows and columns of an array covering `inside` that this window takes.
+
+        Raises:
+            ValueError: this window reaches out of `inside`, where a slice would wrap around.
+        """
+        if self.intersect(inside) != self:
+            raise ValueError(f"the window {self} is not inside {inside}")
         return (
             slice(self.y0 - inside.y0, self.y1 - inside.y0),
             slice(self.x0 - inside.x0, self.x1 - inside.x0),
@@ -91,13 +97,15 @@ class Image:
 
     def __post_init__(self) -> None:
         pixels = np.ascontiguousarray(self.pixels, dtype=np.float32)
+        channels = tuple(self.channels)
         if pixels.ndim == 2:
             pixels = pixels[:, :, None]
-        if pixels.ndim != 3 or pixels.shape[2] != len(self.channels):
+        if pixels.ndim != 3 or pixels.shape[2] != len(channels):
             raise UsageError(
-                f"an image of shape {pixels.shape} cannot carry the channels "
-                f"{', '.join(self.channels)}"
+                f"an image of shape {pixels.shape} cannot carry the channels {', '.join(channels)}"
             )
+        if len(set(channels)) != len(channels):
+            raise UsageError(f"two channels have the same name: {', '.join(channels)}")
         if pixels is self.pixels or pixels.base is not None:
             # A view, so that marking it read-only does not freeze the caller's array.
             pixels = pixels.view()
@@ -105,9 +113,10 @@ class Image:
         data = self.data or Box.of_size(pixels.shape[1], pixels.shape[0])
         if (data.height, data.width) != pixels.shape[:2]:
             raise UsageError(f"pixels of {pixels.shape[:2]} do not fill the data window {data}")
-        if self.alpha != "none" and "A" not in self.channels:
+        if "A" not in channels:
             object.__setattr__(self, "alpha", "none")
         object.__setattr__(self, "pixels", pixels)
+        object.__setattr__(self, "channels", channels)
         object.__setattr__(self, "data", data)
         object.__setattr__(self, "display", self.display or data)
         object.__setattr__(self, "metadata", MappingProxyType(dict(self.metadata)))
