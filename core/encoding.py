@@ -23,18 +23,19 @@ def encode(x: NDArray[np.float32] | torch.Tensor) -> NDArray[np.float32] | torch
     """Compress scene-linear radiance: y = sign(x)·log₂(1 + 16|x|)/log₂ 65.
 
     Args:
-        x: scene-linear values of any shape, unbounded, exposure anchor applied.
+        x: scene-linear values of any shape, up to ±2e37, exposure anchor applied.
 
     Returns:
         Values of the same shape; 0 → 0, 4 → 1, 65504 → 3.3; odd and strictly increasing.
     """
     if isinstance(x, np.ndarray):
         grown = np.log1p(np.float32(SLOPE) * np.abs(x)) / np.float32(np.log(WHITE))
-        signed: NDArray[np.float32] = np.copysign(grown, x).astype(np.float32)
+        signed: NDArray[np.float32] = np.copysign(grown, x).astype(np.float32, copy=False)
         return signed
     import torch
 
-    return torch.sign(x) * torch.log1p(SLOPE * x.abs()) / float(np.log(WHITE))
+    sign = _sign(x)
+    return sign * torch.log1p(SLOPE * (sign * x)) / float(np.log(WHITE))
 
 
 @overload
@@ -52,8 +53,16 @@ def decode(y: NDArray[np.float32] | torch.Tensor) -> NDArray[np.float32] | torch
     """
     if isinstance(y, np.ndarray):
         grown = np.expm1(np.abs(y).astype(np.float32) * np.float32(np.log(WHITE)))
-        signed: NDArray[np.float32] = np.copysign(grown / np.float32(SLOPE), y).astype(np.float32)
-        return signed
+        signed: NDArray[np.float32] = np.copysign(grown / np.float32(SLOPE), y)
+        return signed.astype(np.float32, copy=False)
     import torch
 
-    return torch.sign(y) * torch.expm1(y.abs() * float(np.log(WHITE))) / SLOPE
+    sign = _sign(y)
+    return sign * torch.expm1(sign * y * float(np.log(WHITE))) / SLOPE
+
+
+def _sign(x: torch.Tensor) -> torch.Tensor:
+    """Return 1 or -1, never 0: torch's `sign` and `abs` would have no gradient at 0."""
+    import torch
+
+    return torch.copysign(torch.ones_like(x), x.detach())
