@@ -62,8 +62,11 @@ class Knob(Generic[T]):
 
     def refuse(self, value: object, expected: str) -> UsageError:
         """Return the error that names the node, the knob, the value and what is allowed."""
+        shown = repr(value)
+        if len(shown) > 80:
+            shown = shown[:77] + "…"
         return UsageError(
-            f"{self.owner}.{self.name} = {value!r} is not {expected}",
+            f"{self.owner}.{self.name} = {shown} is not {expected}",
             way_out=f"Give {expected}" + (f", in {self.unit}" if self.unit else ""),
         )
 
@@ -116,18 +119,23 @@ class Knob(Generic[T]):
         """Return the keys of an animated value.
 
         Raises:
-            UsageError: it is not a list of [frame, value] pairs, or has an unknown field.
+            UsageError: it is not a list of [frame, value] pairs, a frame comes twice, or there is
+                an unknown field.
         """
         keys = stored.get("keys")
         good = (
             isinstance(keys, list)
             and keys
             and all(isinstance(k, list | tuple) and len(k) == 2 and type(k[0]) is int for k in keys)
+            and len({k[0] for k in keys}) == len(keys)
             and stored.get("interp", "linear") in ("linear", "hold")
             and set(stored) <= {"keys", "interp"}
         )
         if not good:
-            expected = 'animated as {"keys": [[frame, value], …], "interp": "linear" or "hold"}'
+            expected = (
+                'animated as {"keys": [[frame, value], …], "interp": "linear" or "hold"}, '
+                "one key a frame"
+            )
             raise self.refuse(dict(stored), expected)
         return keys  # type: ignore[return-value]
 
@@ -140,7 +148,11 @@ def _number(value: object) -> float | None:
     """Return a finite number as float, or None for anything else (bool and NaN included)."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if math.isfinite(value) else None
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _span(low: float, high: float) -> str:

@@ -51,7 +51,8 @@ class In(Port):
             takes whatever comes.
         frames: offsets (first, last) of the frames wanted around the current one, clamped to the
             shot and passed as a tuple; `first` is the first frame of the shot.
-        optional: whether the port may be left unwired; compute then receives None.
+        optional: whether the port may be left unwired; compute then receives None, or an empty
+            dict where the port takes many.
     """
 
     many = False
@@ -66,6 +67,8 @@ class In(Port):
         optional: bool = False,
     ) -> None:
         super().__init__(type, doc)
+        if frames != "first" and frames[0] > frames[1]:
+            raise ValueError(f"the frames {frames} end before they begin")
         self.colour = colour
         self.frames = frames
         self.optional = optional
@@ -77,7 +80,7 @@ class In(Port):
 
 
 class Many(In):
-    """An input that takes an ordered `{name: reference}`."""
+    """An input that takes an ordered `{name: reference}`; compute receives an ordered dict."""
 
     many = True
 
@@ -111,11 +114,19 @@ class Node:
     _members: ClassVar[dict[str, Knob[Any] | Port]]
 
     def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
         members: dict[str, Knob[Any] | Port] = {}
         for base in reversed(cls.__mro__):
             for name, value in vars(base).items():
                 if isinstance(value, Knob | Port):
                     members[name] = value
+                else:
+                    members.pop(name, None)
+        for name, member in members.items():
+            if name in _RESERVED:
+                raise TypeError(f"{cls.__name__}.{name}: a node keeps this name for itself")
+            if isinstance(member, Knob):
+                member.default = member.check(member.default)
         cls._members = members
 
     def __init__(self, name: str = "", knobs: Mapping[str, object] | None = None) -> None:
@@ -187,7 +198,7 @@ class Node:
                 name: {
                     "type": port.type_name,
                     "colour": port.colour,
-                    "frames": list(port.frames) if port.is_window else port.frames,
+                    "frames": port.frames if port.frames == "first" else list(port.frames),
                     "optional": port.optional,
                     "many": port.many,
                     "doc": port.doc,
@@ -200,6 +211,9 @@ class Node:
             },
             "knobs": {name: knob.schema() for name, knob in cls.knobs().items()},
         }
+
+
+_RESERVED = frozenset(vars(Node)) | {"id", "version", "category", "compute", "name", "ctx"}
 
 
 def check_names(
@@ -225,7 +239,11 @@ class Registry(Mapping[str, type[Node]]):
     """The node types a graph may use, by id."""
 
     def __init__(self, types: Iterable[type[Node]]) -> None:
-        self._types = {cls.id: cls for cls in types}
+        self._types: dict[str, type[Node]] = {}
+        for cls in types:
+            if cls.id in self._types:
+                raise ValueError(f"two node types have the id '{cls.id}'")
+            self._types[cls.id] = cls
 
     def find(self, id: str, node: str | None = None) -> type[Node]:
         """Return the node type of an id.
