@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from relume.document import FORMAT, read, write
 from relume.errors import InputError, UsageError
+from relume.frames import Shot
+from relume.knobs import Knob
 from relume.node import In, Node, Out, Registry, check_names
 
-FORMAT = 1
 WORKING_SPACE = "lin_ap1_scene"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 Wire = str | dict[str, str]
 """A reference `node.output`, or `{name: reference}` on a port that takes many."""
+
+K = TypeVar("K", bound=Hashable)
 
 
 @dataclass(slots=True)
@@ -57,6 +61,7 @@ class Graph:
         self,
         name: str,
         type: type[Node] | str,
+        /,
         knobs: Mapping[str, Any] | None = None,
         **inputs: Wire,
     ) -> str:
@@ -65,13 +70,9 @@ class Graph:
         Raises:
             UsageError: the name is taken or is not a letter followed by letters, digits or `_`.
         """
-        if not _NAME.fullmatch(name):
-            raise UsageError(
-                f"'{name}' is not a node name",
-                way_out="Use a letter followed by letters, digits or underscores",
-            )
         if name in self.nodes:
             raise UsageError(f"there are two nodes named '{name}'", way_out="Rename one of them")
+        _check_name(name)
         id = type if isinstance(type, str) else type.id
         self.nodes[name] = GraphNode(id, dict(knobs or {}), dict(inputs))
         return name
@@ -81,7 +82,7 @@ class Graph:
 
         Args:
             target: `node.knob`.
-            text: the value; JSON for keys, otherwise what the knob's `parse` reads.
+            text: the value; keys as JSON, otherwise what the knob's `parse` reads.
             registry: the node types.
 
         Raises:
@@ -91,7 +92,7 @@ class Graph:
         node = self.node(name)
         declared = registry.find(node.type, name).knobs()
         check_names(name, "knob", [key], declared)
-        value = json.loads(text) if text.lstrip().startswith("{") else declared[key].parse(text)
+        value = _keys_in(text) or declared[key].parse(text)
         _check_knob(name, declared[key], value)
         node.knobs[key] = value
 
@@ -109,12 +110,15 @@ class Graph:
         return [name for name, node in self.nodes.items() if node.type == type.id]
 
     def check(self, registry: Registry) -> None:
-        """Validate names, knobs, wires, types and the absence of cycles.
+        """Validate shot, names, knobs, wires, types and the absence of cycles.
 
         Raises:
             UsageError: the first thing that is wrong, with its node.
         """
+        if self.shot:
+            Shot.parse(self.shot)
         for name, node in self.nodes.items():
+            _check_name(name)
             cls = registry.find(node.type, name)
             check_names(name, "knob", node.knobs, cls.knobs())
             for key, stored in node.knobs.items():
@@ -129,21 +133,24 @@ class Graph:
             if not port.optional:
                 raise UsageError(
                     f"the input '{port.name}' is not wired",
-                    way_out=f"Wire a {port.type_name} to it",
+                    way_out=f"Wire {port.type_name} to it",
                     node=name,
                 )
             return
-        if isinstance(wire, dict) is not port.many:
-            expected = "{name: reference}" if port.many else "one reference 'node.output'"
-            raise UsageError(f"the input '{port.name}' takes {expected}", node=name)
-        for label, reference in wire.items() if isinstance(wire, dict) else [("", wire)]:
-            if label and not _NAME.fullmatch(label):
-                raise UsageError(
-                    f"'{label}' on the input '{port.name}' is not a name",
-                    way_out="Use a letter followed by letters, digits or underscores",
-                    node=name,
-                )
-            out = self._output(registry, name, reference)
+        references = list(wire.values()) if isinstance(wire, dict) else [wire]
+        if isinstance(wire, dict) is not port.many or not all(
+            isinstance(reference, str) for reference in references
+        ):
+            expected = "{name: 'node.output'}" if port.many else "one reference 'node.output'"
+            raise UsageError(
+                f"the input '{port.name}' is wired to {wire!r}",
+                way_out=f"Give {expected}",
+                node=name,
+            )
+        for label in wire if isinstance(wire, dict) else ():
+            _check_name(label, f"a name for the input '{port.name}'", name)
+        for reference in references:
+            _, out = self.source(registry, reference, name)
             if not any(issubclass(t, port.types) for t in out.types):
                 raise UsageError(
                     f"the input '{port.name}' takes {port.type_name}, "
@@ -152,18 +159,37 @@ class Graph:
                     node=name,
                 )
 
-    def _output(self, registry: Registry, node: str, reference: str) -> Out:
+    def source(
+        self, registry: Registry, reference: str, node: str | None = None
+    ) -> tuple[str, Out]:
+        """Return the node and the output that `node.output`, or `node` with one output, names.
+
+        Args:
+            registry: the node types.
+            reference: the reference.
+            node: the node it is wired to, for messages.
+
+        Raises:
+            UsageError: there is no such node or output, or the node has several outputs.
+        """
         source, _, key = reference.partition(".")
         if source not in self.nodes:
             raise UsageError(
-                f"'{reference}' is wired, but there is no node '{source}'",
+                f"'{reference}' is wanted, but there is no node '{source}'",
                 way_out=f"The nodes are: {', '.join(self.nodes)}",
                 node=node,
             )
         outputs = registry.find(self.nodes[source].type, source).outputs()
-        key = key or (next(iter(outputs)) if len(outputs) == 1 else "")
+        if not key and len(outputs) == 1:
+            key = next(iter(outputs))
+        if not key:
+            raise UsageError(
+                f"'{reference}' has several outputs: {', '.join(outputs)}",
+                way_out=f"Name one, such as '{source}.{next(iter(outputs), '')}'",
+                node=node,
+            )
         check_names(source, "output", [key], outputs)
-        return outputs[key]
+        return source, outputs[key]
 
     def upstream(self, name: str) -> Iterator[tuple[str, str, str]]:
         """Yield (port, label, reference) of every wire into a node; label is '' for one wire."""
@@ -177,29 +203,18 @@ class Graph:
         Raises:
             UsageError: the wires run in a circle.
         """
-        done: dict[str, None] = {}
-        path: list[str] = []
-
-        def visit(name: str) -> None:
-            if name in done:
-                return
-            if name in path:
-                ring = " → ".join([*path[path.index(name) :], name])
-                raise UsageError(
-                    f"the wires run in a circle: {ring}", way_out="Cut one of them", node=name
-                )
-            path.append(name)
-            for _, _, reference in self.upstream(name):
-                visit(reference.partition(".")[0])
-            path.pop()
-            done[name] = None
-
-        for target in targets:
-            visit(target)
-        return list(done)
+        return list(
+            inputs_first(
+                targets, lambda name: [wire.partition(".")[0] for _, _, wire in self.upstream(name)]
+            )
+        )
 
     def to_json(self, registry: Registry) -> str:
-        """Return the document as text: stable key order, one knob a line, defaults left out."""
+        """Return the document as text: stable key order, one value a line, defaults left out.
+
+        Raises:
+            UsageError: a knob or an input is unknown, or a knob refuses its value.
+        """
         document: dict[str, Any] = {"relume": FORMAT}
         if self.note:
             document["note"] = self.note
@@ -215,13 +230,16 @@ class Graph:
             declared = cls.knobs()
             check_names(name, "knob", node.knobs, declared)
             knobs = {key: node.knobs[key] for key in declared if key in node.knobs}
+            for key, stored in knobs.items():
+                _check_knob(name, declared[key], stored)
             if knobs:
                 entry["knobs"] = knobs
+            check_names(name, "input", node.inputs, cls.inputs())
             inputs = {key: node.inputs[key] for key in cls.inputs() if node.inputs.get(key)}
             if inputs:
                 entry["inputs"] = inputs
             document["nodes"][name] = entry
-        return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        return write(document) + "\n"
 
     @classmethod
     def from_json(cls, text: str, registry: Registry, file: str | None = None) -> Graph:
@@ -231,48 +249,19 @@ class Graph:
             UsageError: the text is not JSON, not a graph, from a newer version, or not valid.
         """
         try:
-            document = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise UsageError(
-                f"line {error.lineno}, column {error.colno} is not JSON: {error.msg}", file=file
-            ) from None
-        if not isinstance(document, dict) or not isinstance(document.get("nodes"), dict):
-            raise UsageError("this is not a relume graph", file=file, way_out=_A_GRAPH)
-        if document.get("relume") != FORMAT:
-            raise UsageError(
-                f"the graph has format {document.get('relume')!r}, this relume reads {FORMAT}",
-                file=file,
-                way_out="Open it with the version of relume that wrote it",
+            document = read(text)
+            graph = cls(
+                shot=document.get("shot"),
+                working_space=document.get("working_space", WORKING_SPACE),
+                note=document.get("note", ""),
             )
-        check_names(None, "field", document, _DOCUMENT_FIELDS)
-        graph = cls(
-            shot=document.get("shot"),
-            working_space=document.get("working_space", WORKING_SPACE),
-            note=document.get("note", ""),
-        )
-        for name, entry in document["nodes"].items():
-            graph._read_node(name, entry, registry)
-        graph.check(registry)
+            for name, entry in document["nodes"].items():
+                graph.nodes[name] = _read_node(name, entry, registry)
+            graph.check(registry)
+        except UsageError as error:
+            error.locate(file=file)
+            raise
         return graph
-
-    def _read_node(self, name: str, entry: Any, registry: Registry) -> None:
-        if not isinstance(entry, dict) or not isinstance(entry.get("type"), str):
-            raise UsageError("a node is an object with a 'type'", node=name)
-        check_names(name, "field", entry, _NODE_FIELDS)
-        node_class = registry.find(entry["type"], name)
-        version = entry.get("version", node_class.version)
-        if type(version) is not int or version > node_class.version:
-            raise UsageError(
-                f"version {version} of '{node_class.id}' is newer than this relume's "
-                f"{node_class.version}",
-                way_out="Update relume",
-                node=name,
-            )
-        knobs = dict(entry.get("knobs", {}))
-        if version < node_class.version:
-            knobs = node_class.upgrade(knobs, version)
-        self.add(name, node_class, knobs, **entry.get("inputs", {}))
-        self.nodes[name].note = entry.get("note", "")
 
     @classmethod
     def load(cls, path: str | Path, registry: Registry) -> Graph:
@@ -290,12 +279,49 @@ class Graph:
         return cls.from_json(text, registry, file=str(path))
 
 
-_A_GRAPH = 'A graph is {"relume": 1, "nodes": {name: {"type", "knobs", "inputs"}}}'
-_DOCUMENT_FIELDS = dict.fromkeys(("relume", "note", "shot", "working_space", "nodes"))
-_NODE_FIELDS = dict.fromkeys(("type", "version", "note", "knobs", "inputs"))
+def _read_node(name: str, entry: Mapping[str, Any], registry: Registry) -> GraphNode:
+    """Return a node of a document, its knobs brought to today's version."""
+    node_class = registry.find(entry["type"], name)
+    version = entry.get("version", node_class.version)
+    knobs = dict(entry.get("knobs", {}))
+    if not 1 <= version <= node_class.version:
+        raise UsageError(
+            f"version {version} of '{node_class.id}' is not one this relume knows, its own is "
+            f"{node_class.version}",
+            way_out="Update relume",
+            node=name,
+        )
+    if version < node_class.version:
+        try:
+            knobs = node_class.upgrade(knobs, version)
+        except Exception as error:
+            raise UsageError(
+                f"the knobs of version {version} of '{node_class.id}' cannot be brought to "
+                f"version {node_class.version} ({type(error).__name__}: {error})",
+                node=name,
+            ) from error
+    return GraphNode(entry["type"], knobs, dict(entry.get("inputs", {})), entry.get("note", ""))
 
 
-def _check_knob(node: str, knob: Any, stored: object) -> None:
+def _check_name(name: str, what: str = "a node name", node: str | None = None) -> None:
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"'{name}' is not {what}",
+            way_out="Use a letter followed by letters, digits or underscores",
+            node=node,
+        )
+
+
+def _keys_in(text: str) -> dict[str, Any] | None:
+    """Return the keys that text on a command line holds as JSON, or None for any other text."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) and "keys" in value else None
+
+
+def _check_knob(node: str, knob: Knob[Any], stored: object) -> None:
     """Check a constant, or every key of an animated value."""
     try:
         if isinstance(stored, Mapping) and "keys" in stored:
@@ -305,6 +331,43 @@ def _check_knob(node: str, knob: Any, stored: object) -> None:
             knob.check(stored)
     except UsageError as error:
         raise error.locate(node=node) from None
+
+
+def inputs_first(targets: Iterable[K], inputs: Callable[[K], Iterable[K]]) -> Iterator[K]:
+    """Yield the targets and everything they need, each once and after its inputs.
+
+    Args:
+        targets: what is wanted.
+        inputs: returns what one of them needs; asked once for each, just before its inputs.
+
+    Raises:
+        UsageError: something needs itself.
+    """
+    # A stack of its own: a long chain of nodes must not exhaust Python's.
+    done: set[K] = set()
+    path: dict[K, Iterator[K]] = {}
+    for target in targets:
+        if target not in done:
+            path[target] = iter(inputs(target))
+        while path:
+            item, rest = next(reversed(path.items()))
+            need = next((need for need in rest if need not in done), None)
+            if need is None:
+                del path[item]
+                done.add(item)
+                yield item
+            elif need in path:
+                ring = [*path, need][list(path).index(need) :]
+                raise UsageError(
+                    f"the wires run in a circle: {' → '.join(map(str, ring))}",
+                    way_out="Cut one of them",
+                    node=str(need),
+                )
+            else:
+                path[need] = iter(inputs(need))
+
+
+_UNSET = object()
 
 
 def diff(before: Graph, after: Graph) -> list[str]:
@@ -322,11 +385,21 @@ def diff(before: Graph, after: Graph) -> list[str]:
             continue
         if old.type != new.type:
             lines.append(f"{name}: {old.type} → {new.type}")
-        for what, a, b in (("", old.knobs, new.knobs), ("input ", old.inputs, new.inputs)):
+        sides = [("", old.knobs, new.knobs), ("input ", old.inputs, new.inputs)]
+        sides.append(("", {"note": old.note}, {"note": new.note}))
+        for what, a, b in sides:
             for key in [*a, *(k for k in b if k not in a)]:
-                if a.get(key) != b.get(key):
+                if _plain(a, key) != _plain(b, key):
                     lines.append(f"{name}.{what}{key}: {_shown(a, key)} → {_shown(b, key)}")
     return lines
+
+
+def _plain(values: Mapping[str, Any], key: str) -> object:
+    """Return a value to compare: named wires keep their order, tuples and lists are alike."""
+    value = values.get(key, _UNSET)
+    if isinstance(value, dict):
+        return list(value.items())
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _shown(values: Mapping[str, Any], key: str) -> str:
