@@ -188,7 +188,7 @@ def relit(view: View | Prepared, env: F32, rotation: float = 0.0) -> Lit:
     specular = _specular(ready, env)
     root = np.sqrt(albedo[hair])
     specular[hair] = 0.03 * (white @ flux) + 0.3 * root * albedo[hair] * (tinted @ flux)
-    _spread(ready, specular, HAIR, _among_strands(view_pixel(seen)), 0.8)
+    _spread(ready, specular, HAIR, _among_strands(view_pixel(seen)), 0.9)
     size = (*seen.alpha.shape, 3)
     pictures = []
     for values in (diffuse + specular, diffuse, specular):
@@ -239,8 +239,32 @@ def _scattered(ready: Prepared, irradiance: F32) -> F32:
     pixel = view_pixel(ready.view)
     result = irradiance.copy()
     _spread(ready, result, SKIN, _SCATTER / pixel, 0.75)
-    _spread(ready, result, HAIR, _among_strands(pixel), 0.8)
+    _spread(ready, result, HAIR, _among_strands(pixel), 0.9)
+    _between_strands(ready, result)
     return result
+
+
+def _between_strands(ready: Prepared, values: F32) -> None:
+    """Let P×3 values of pixels that peep through hair take after the hair around them, in place.
+
+    One ray tells whether a whole pixel is blocked; between strands that is all or nothing, while
+    strands that scatter light and are thinner than a pixel dim their surroundings evenly.
+    """
+    view = ready.view
+    height, width = view.alpha.shape
+    hair = np.zeros(height * width, np.float32)
+    hair[view.index] = (ready.labels == HAIR) * view.alpha.reshape(-1)[view.index]
+    if not hair.any():
+        return
+    around = gaussian_filter(hair.reshape(height, width), 1.2).reshape(-1)[view.index]
+    share = np.clip(2.0 * around, 0.0, 0.9) * (ready.labels != HAIR)
+    cover = gaussian_filter(view.alpha, 1.2).reshape(-1)[view.index]
+    for c in range(3):
+        plane = np.zeros(height * width, np.float32)
+        plane[view.index] = values[:, c] * view.alpha.reshape(-1)[view.index]
+        smooth = gaussian_filter(plane.reshape(height, width), 1.2).reshape(-1)[view.index]
+        smooth /= np.maximum(cover, 1e-4)
+        values[:, c] += share * (smooth - values[:, c])
 
 
 def _spread(

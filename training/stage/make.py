@@ -15,7 +15,7 @@ from relume.training.stage.dataset import View, split_seeds, write_view
 from relume.training.stage.render import render
 from relume.training.stage.subject import make_subject
 
-STAGE = 2
+STAGE = 3
 """Version of the pictures; views of an older one are rendered again, in place."""
 
 

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 from relume.training.stage.assets import makehuman
 
@@ -45,6 +46,8 @@ class Complexion:
         lips: extra pigment of the lips, 0 none to 1 painted.
         lip_colour: linear albedo of the lips' paint.
         source: which staged map.
+        freckles: their pigment, 0 none to 1.
+        seed: of the freckles' places.
     """
 
     tone: float
@@ -53,6 +56,8 @@ class Complexion:
     lips: float
     lip_colour: tuple[float, float, float]
     source: str
+    freckles: float = 0.0
+    seed: int = 0
 
 
 def linear(srgb: F32) -> F32:
@@ -110,6 +115,8 @@ def skin_texture(complexion: Complexion, size: int = 1024) -> F32:
     parts[..., 1] *= 1.0 - 0.45 * complexion.tone
     rest = marks - (marks @ np.linalg.pinv(axes).T) @ axes.T
     absorbance = (parts @ axes.T + rest) * complexion.detail
+    if complexion.freckles > 0.0:
+        absorbance += _freckles(complexion, size)[..., None] * melanin / melanin.mean()
     albedo = base_colour(complexion.tone, complexion.blood) * np.exp(-absorbance)
     if complexion.lips > 0.0:
         red = np.clip((parts[..., 1] - 0.8) / 1.2, 0.0, 1.0) * complexion.lips
@@ -118,3 +125,15 @@ def skin_texture(complexion: Complexion, size: int = 1024) -> F32:
         red = (red * window)[..., None]
         albedo = albedo * (1.0 - red) + np.array(complexion.lip_colour) * red
     return np.asarray(np.clip(albedo, 0.004, 0.92), np.float32)
+
+
+def _freckles(complexion: Complexion, size: int) -> NDArray[np.float64]:
+    """Return the absorbance of freckles over the nose and the cheeks of a skin map."""
+    rng = np.random.default_rng([15, complexion.seed])
+    count = int(900 * complexion.freckles) + 60
+    row = np.clip(rng.normal(0.483, 0.045, count), 0.36, 0.61) * size
+    column = np.clip(rng.normal(0.872, 0.022, count), 0.81, 0.93) * size
+    spots = np.zeros((size, size))
+    np.add.at(spots, (row.astype(int), column.astype(int)), rng.uniform(0.2, 1.0, count))
+    blurred = gaussian_filter(spots, 0.0011 * size)
+    return np.asarray(0.8 * complexion.freckles * blurred / blurred.max(), np.float64)

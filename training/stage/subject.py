@@ -84,8 +84,9 @@ def make_subject(person: int, style: int, pose: int) -> Subject:
         lips=float(rng.choice([0.0, rng.uniform(0.2, 0.8)])) if female else 0.0,
         lip_colour=(float(rng.uniform(0.2, 0.5)), float(rng.uniform(0.02, 0.12)), 0.06),
         source=MAPS[2] if age > 0.45 else MAPS[int(rng.integers(2))],
+        freckles=float(rng.choice([0.0, rng.uniform(0.1, 0.8)], p=[0.7, 0.3])),
+        seed=person,
     )
-    freckles = float(rng.choice([0.0, rng.uniform(0.1, 0.5)], p=[0.7, 0.3]))
     stubble = 0.0 if female else float(rng.choice([0.0, rng.uniform(0.1, 0.7)]))
     shine = float(rng.uniform(0.5, 1.3))
     eye_rng = np.random.default_rng([12, person])
@@ -105,18 +106,21 @@ def make_subject(person: int, style: int, pose: int) -> Subject:
 
     garments, patterns, hidden = _clothes(body, female, wear)
     skin = bodies.skin_mesh(body, hidden, SKIN, skin_texture(complexion))
-    _paint(skin, complexion, hair_style, freckles, stubble)
+    _paint(skin, complexion, hair_style, stubble)
     skin.bump = 0.05 + 0.10 * age
     meshes = [skin, *garments, *_mouth_and_eyes(body, complexion.tone, mouth_open, eye_rng)]
     strands: list[tuple[F32, F32, float]] = []
-    for points, colours, width in _hair(body, hair_style, meshes[: 1 + len(garments)], look):
+    grown = _hair(body, hair_style, meshes[: 1 + len(garments)], look)
+    if stubble > 0.3 and look.random() < 0.7:
+        grown.append(_beard(body, hair_style, skin, look))
+    for points, colours, width in grown:
         outward = points - (body.skull + np.array([0, -0.2, -0.1], np.float32))
         # Hair that hangs below the skull faces sideways, not down.
         outward[..., 1] *= np.where(outward[..., 1] < 0.0, 0.25, 1.0)
         outward = unit(outward)
         strands.append((points, colours, width))
         meshes.append(hairs.ribbons(points, colours, width, outward, look))
-    cloth_shine = float(wear.choice([0.12, wear.uniform(0.1, 0.5)]))
+    cloth_shine = float(wear.uniform(0.2, 0.9))
     return Subject(
         meshes=meshes,
         strands=strands,
@@ -226,9 +230,7 @@ def _mouth_and_eyes(
     return [eyes, teeth, tongue]
 
 
-def _paint(
-    skin: Mesh, complexion: Complexion, style: hairs.Style, freckles: float, stubble: float
-) -> None:
+def _paint(skin: Mesh, complexion: Complexion, style: hairs.Style, stubble: float) -> None:
     """Tint the skin's vertices: hair under the hair, stubble on the jaw.
 
     The texture carries the scalp of its own brown-haired model; where no hair grows it is lifted
@@ -236,20 +238,23 @@ def _paint(
     """
     grown = _scalp_of(skin)
     tone = base_colour(complexion.tone, complexion.blood).astype(np.float32)
-    ground = np.median(tone)
     root = np.asarray(style.colour, np.float32)
     cover = 0.0 if style.name == "bald" else 0.8
     if style.name == "stubble":
         cover = 0.45
     wanted = (1 - cover) * 1.5 + cover * np.clip(1.3 * root / tone, 0.02, 1.5)
     skin.colour *= 1.0 + grown[:, None] * (wanted - 1.0)
+    beard = _jaw(skin) * stubble
+    pigment = np.clip(root / tone, 0.05, 1.0)
+    skin.colour *= 1.0 + (beard * 0.75)[:, None] * (pigment - 1.0)
+
+
+def _jaw(skin: Mesh) -> F32:
+    """Return how much beard grows at a skin mesh's vertices, 0…1."""
     x, y, z = skin.rest.T
     jaw = smoothstep(5.95, 6.25, y) * (1 - smoothstep(6.75, 7.0, y)) * smoothstep(0.3, 0.9, z)
     lips = np.exp(-((x / 0.30) ** 2 + ((y - 6.75) / 0.10) ** 2))
-    beard = jaw * (1.0 - np.clip(1.3 * lips, 0, 1)) * stubble
-    pigment = np.clip(root / tone, 0.05, 1.0)
-    skin.colour *= 1.0 + (beard * 0.75)[:, None] * (pigment - 1.0)
-    del freckles, ground
+    return np.asarray(jaw * (1.0 - np.clip(1.3 * lips, 0, 1)), np.float32)
 
 
 def _scalp_of(skin: Mesh) -> F32:
@@ -289,6 +294,24 @@ def _hair(
         found.append((strands, hairs.strand_colours(style, len(strands), rng), style.width))
     found.append(_brows(body, style, rng))
     return found
+
+
+def _beard(
+    body: bodies.Body, style: hairs.Style, skin: Mesh, rng: np.random.Generator
+) -> tuple[F32, F32, float]:
+    """Grow a beard, from a few days' to a full one."""
+    count = int(rng.integers(2500, 6000))
+    length = float(rng.choice([rng.uniform(0.03, 0.08), rng.uniform(0.08, 0.35)]))
+    face, weights = hairs.sample_surface(skin.vertices, skin.faces, _jaw(skin) ** 2, count, rng)
+    corners = skin.faces[face]
+    roots = np.einsum("sk,skc->sc", weights, skin.vertices[corners])
+    out = unit(np.einsum("sk,skc->sc", weights, skin.normals[corners]))
+    fall = unit(out * 0.6 - body.head[:, 1] + rng.normal(0, 0.25, out.shape))
+    sizes = length * rng.uniform(0.6, 1.1, (count, 1, 1))
+    along = np.linspace(0, 1, 5)[None, :, None]
+    points = roots[:, None] + sizes * (along * out[:, None] * 0.5 + along**1.5 * fall[:, None])
+    colours = hairs.strand_colours(style, count, rng)
+    return points.astype(np.float32), colours, 0.0026
 
 
 def _brows(
