@@ -75,7 +75,10 @@ class Batches:
         planes = np.concatenate([plate, view.normals, albedo], -1)
         alpha, straight = frame.cut(planes, view.alpha)
         foreground, normals, albedo_plane = straight.split(3)
-        normals = fn.normalize(frame.turn(normals), dim=0, eps=1e-6) * (alpha > 0)
+        normals = frame.turn(normals)
+        # `normalize` over three planes takes four times as long.
+        length = (normals * normals).sum(0, keepdim=True).sqrt().clamp_min(1e-6)
+        normals = normals / length * (alpha > 0)
         plate_out, matte = _plate(foreground, alpha, self._backdrop(rng), rng, recipe.spoil)
         sample = {
             "plate": plate_out,

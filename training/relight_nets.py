@@ -383,6 +383,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=192)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--half", action="store_true", help="bfloat16 arithmetic on a CPU too")
     given = parser.parse_args()
     plan = Plan(
         steps=given.steps,
@@ -391,6 +392,7 @@ def main() -> None:
         threads=given.threads,
         rate=given.rate,
         device=given.device,
+        half=given.half or None,
     )
     torch.set_num_threads(given.threads)
     result = train_one(given.name, given.data, given.runs, plan, size=given.size, batch=given.batch)

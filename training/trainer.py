@@ -60,7 +60,9 @@ class Plan:
         clip: greatest gradient norm.
         ema: decay of the averaged weights, which are the ones validated and exported.
         threads: torch threads; bit-identical results need the same number.
-        device: `cpu` or `cuda`; half-precision arithmetic is used on the latter only.
+        device: `cpu` or `cuda`.
+        half: bfloat16 arithmetic in the network, float32 weights; None for accelerators only. A
+            processor that has such instructions gains about a third.
         checkpoint_minutes: at most this long between checkpoints.
         validate_steps: steps between validations; 0 validates at the end only.
         log_steps: steps between lines of the log, which are means over those steps.
@@ -76,6 +78,7 @@ class Plan:
     ema: float = 0.998
     threads: int = 1
     device: str = "cpu"
+    half: bool | None = None
     checkpoint_minutes: float = 2.0
     validate_steps: int = 500
     log_steps: int = 25
@@ -139,7 +142,7 @@ class _Loop:
         torch.manual_seed(plan.seed)
         self.task, self.folder, self.plan = task, folder, plan
         self.device = torch.device(plan.device)
-        self.half = self.device.type != "cpu"
+        self.half = self.device.type != "cpu" if plan.half is None else plan.half
         folder.mkdir(parents=True, exist_ok=True)
         self.model = self._place(task.model())
         self.average = copy.deepcopy(self.model).eval()

@@ -1,0 +1,325 @@
+"""The training loop, the light it trains under, and the pictures it trains on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from relume.shading.types import EXPONENTS, HARMONICS
+from relume.training import losses
+from relume.training.batches import Batches, Frame, Recipe, stacked
+from relume.training.lighting import COSINE, basis, combine, harmonics, lookup, reflected
+from relume.training.lights import HEIGHT, Pool, lamp, small_lamp, studio
+from relume.training.lit import LitViews, light, read_lit, write_lit
+from relume.training.relight_nets import lit as shade
+from relume.training.stage import environment
+from relume.training.stage.dataset import View, write_view
+from relume.training.trainer import CHECKPOINT, LOG, Plan, averaged, train
+
+SIZE = 48
+
+
+class Line:
+    """Fit a noisy line; a stand-in for a network that trains in a second."""
+
+    name = "line"
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        self.stop_at, self.drawn = stop_at, 0
+
+    def model(self) -> nn.Module:
+        return nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 1))
+
+    def batch(self, rng: np.random.Generator) -> Mapping[str, Tensor]:
+        if self.drawn == self.stop_at:
+            raise KeyboardInterrupt
+        self.drawn += 1
+        x = torch.from_numpy(rng.normal(size=(16, 2)).astype(np.float32))
+        return {"x": x, "y": x @ torch.tensor([[2.0], [-1.0]])}
+
+    def loss(
+        self, model: nn.Module, batch: Mapping[str, Tensor]
+    ) -> tuple[Tensor, dict[str, float | Tensor]]:
+        # Noise from torch's own generator must be repeated by a resumed run as well.
+        noise = 0.01 * torch.randn(16, 1)
+        loss = ((model(batch["x"]) - batch["y"] + noise) ** 2).mean()
+        return loss, {"squared": loss.detach()}
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        assert not model.training
+        x = torch.tensor([[0.5, -0.5]])
+        return {"error": float((model(x) - 1.5).abs())}
+
+
+PLAN = Plan(steps=40, warm_up=5, rate=0.03, ema=0.9, validate_steps=0, log_steps=10)
+
+
+def test_a_run_that_was_killed_ends_with_the_bits_of_one_that_was_not(tmp_path: Path) -> None:
+    whole = train(Line(), tmp_path / "whole", PLAN)
+    each_step = Plan(**{**_settings(PLAN), "checkpoint_minutes": 0.0})
+    with pytest.raises(KeyboardInterrupt):
+        train(Line(stop_at=17), tmp_path / "parts", each_step)
+    rest = Line()
+    parts = train(rest, tmp_path / "parts", PLAN)
+    assert rest.drawn == 40 - 17
+    for one, two in zip(
+        whole.model.state_dict().values(), parts.model.state_dict().values(), strict=True
+    ):
+        assert torch.equal(one, two)
+    assert whole.figures == parts.figures
+
+
+def test_training_learns_and_logs(tmp_path: Path) -> None:
+    with torch.no_grad():
+        before = Line().validate(_seeded(PLAN.seed).eval())["error"]
+    result = train(Line(), tmp_path, Plan(**{**_settings(PLAN), "steps": 300}))
+    assert result.figures["error"] < 0.2 * before
+    lines = [json.loads(line) for line in (tmp_path / LOG).read_text().splitlines()]
+    assert [line["step"] for line in lines if "loss" in line] == list(range(10, 301, 10))
+    assert lines[-1]["val_error"] == pytest.approx(result.figures["error"], rel=1e-4)
+    again = averaged(Line().model, tmp_path)
+    assert torch.equal(next(again.parameters()), next(result.model.parameters()))
+
+
+def test_another_seed_draws_other_weights_and_is_not_mixed_in(tmp_path: Path) -> None:
+    one = train(Line(), tmp_path / "one", PLAN)
+    two = train(Line(), tmp_path / "two", Plan(**{**_settings(PLAN), "seed": 2}))
+    assert not torch.equal(next(one.model.parameters()), next(two.model.parameters()))
+    with pytest.raises(ValueError, match="seed"):
+        train(Line(), tmp_path / "one", Plan(**{**_settings(PLAN), "seed": 2}))
+
+
+def test_a_step_without_a_finite_gradient_changes_nothing(tmp_path: Path) -> None:
+    class Broken(Line):
+        def loss(
+            self, model: nn.Module, batch: Mapping[str, Tensor]
+        ) -> tuple[Tensor, dict[str, float | Tensor]]:
+            loss, figures = super().loss(model, batch)
+            return loss * float("nan"), figures
+
+    result = train(Broken(), tmp_path, PLAN)
+    assert torch.equal(next(result.model.parameters()), next(_seeded(PLAN.seed).parameters()))
+
+
+def test_a_checkpoint_is_whole_or_absent(tmp_path: Path) -> None:
+    train(Line(), tmp_path, PLAN)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [CHECKPOINT, LOG]
+
+
+def _settings(plan: Plan) -> dict[str, object]:
+    return {name: getattr(plan, name) for name in plan.__dataclass_fields__}
+
+
+def _seeded(seed: int) -> nn.Module:
+    torch.manual_seed(seed)
+    return Line().model()
+
+
+# Light.
+
+
+def test_harmonics_are_orthonormal() -> None:
+    values = basis(128)
+    solid = np.repeat(environment.row_weights(128), 256)
+    np.testing.assert_allclose(values.T @ (values * solid[:, None]), np.eye(16), atol=2e-3)
+
+
+def test_harmonics_agree_with_the_stage_to_order_two() -> None:
+    directions = environment.fibonacci(50)
+    np.testing.assert_allclose(
+        harmonics(torch.from_numpy(directions))[:, :9].numpy(),
+        environment.harmonics(directions),
+        atol=1e-5,
+    )
+
+
+def test_harmonics_follow_the_declared_axes() -> None:
+    # Index l²+l+m: 1 is sin of the azimuth (+X), 2 the polar axis (+Y), 3 its cosine (+Z).
+    found = harmonics(torch.eye(3))[:, 1:4]
+    np.testing.assert_allclose(found.numpy(), np.sqrt(3 / (4 * np.pi)) * np.eye(3), atol=1e-6)
+
+
+def test_a_lookup_returns_each_texel_at_its_direction_and_wraps() -> None:
+    image = torch.rand(1, 3, 16, 32)
+    directions = torch.from_numpy(environment.texel_directions(16).reshape(1, -1, 3).copy())
+    found = lookup(image, directions).view(16, 32, 3)
+    torch.testing.assert_close(found, image[0].permute(1, 2, 0), atol=2e-4, rtol=0)
+    seam = lookup(image, torch.tensor([[[0.0, 0.0, 1.0]]]))
+    rows = image[0, :, 7:9]
+    torch.testing.assert_close(seam[0, 0], rows[:, :, (0, -1)].mean((1, 2)), atol=2e-4, rtol=0)
+
+
+def test_a_light_keeps_its_mean_and_its_maps_agree_with_its_harmonics() -> None:
+    rng = np.random.default_rng(4)
+    for image in (small_lamp(rng), studio(rng)):
+        made = lamp(image)
+        solid = environment.row_weights(HEIGHT)[:, None, None]
+        assert (made.radiance * solid).sum() / (12 * np.pi) == pytest.approx(1.0, rel=1e-4)
+        # The diffuse map carries the cosine-weighted harmonics of the light.
+        diffuse = made.maps[0].astype(np.float32).transpose(1, 2, 0)
+        weighted = (diffuse * solid).reshape(-1, 3)
+        found = basis(HEIGHT).T @ weighted
+        expected = COSINE.numpy()[:, None] * made.harmonics
+        np.testing.assert_allclose(found, expected, atol=0.02 * np.abs(expected).max())
+
+
+def test_a_transport_is_linear_in_light() -> None:
+    generator = torch.Generator().manual_seed(1)
+    coefficients = torch.randn(5, 1 + len(EXPONENTS) + HARMONICS, generator=generator)
+    albedo = torch.rand(5, 3, generator=generator)
+    lights = [
+        [torch.rand(shape, generator=generator) for shape in ((5, 3), (5, 4, 3), (16, 3))]
+        for _ in range(2)
+    ]
+    both = [a + 2 * b for a, b in zip(*lights, strict=True)]
+    one, two, sum_ = (combine(coefficients, albedo, *light) for light in (*lights, both))
+    for part in range(2):
+        torch.testing.assert_close(one[part] + 2 * two[part], sum_[part])
+
+
+# Pictures.
+
+
+def sphere(size: int = SIZE) -> View:
+    """Return a convex white-and-red sphere of cloth: visibility and shading are known exactly."""
+    y, x = np.mgrid[:size, :size]
+    u, v = (x + 0.5) / size * 2.4 - 1.2, 1.2 - (y + 0.5) / size * 2.4
+    inside = u * u + v * v < 1.0
+    z = np.sqrt(np.clip(1 - u * u - v * v, 0, None))
+    normals = (np.stack([u, v, z], -1) * inside[..., None]).astype(np.float32)
+    index = np.flatnonzero(inside).astype(np.int32)
+    directions = environment.fibonacci(256)
+    above = normals.reshape(-1, 3)[index] @ directions.T > 0
+    albedo = np.where((u > 0.1)[..., None], [0.6, 0.2, 0.1], [0.7, 0.7, 0.7]) * inside[..., None]
+    return View(
+        alpha=inside.astype(np.float32),
+        normals=normals,
+        albedo=albedo.astype(np.float32),
+        labels=(3 * inside).astype(np.uint8),
+        gloss=np.ones(inside.shape, np.float32),
+        index=index,
+        directions=directions,
+        visibility=np.packbits(above, axis=1),
+        bounce=np.zeros((len(index), 9, 3), np.float32),
+        tangents=np.zeros((len(index), 3), np.float32),
+        meta={"lobes": {}, "fov": 0.0, "pixel_mm": 1.0},
+    )
+
+
+@pytest.fixture(scope="module")
+def pool() -> Pool:
+    rng = np.random.default_rng(8)
+    return Pool([lamp(studio(rng)) for _ in range(12)])
+
+
+@pytest.fixture(scope="module")
+def lit_root(tmp_path_factory: pytest.TempPathFactory, pool: Pool) -> Path:
+    root = tmp_path_factory.mktemp("lit")
+    write_view(root / "stage" / "00000.npz", sphere())
+    write_lit(root / "train" / "00000.npz", light(root / "stage" / "00000.npz", pool))
+    return root
+
+
+def test_the_transfer_of_a_convex_white_sphere_is_the_clamped_cosine(lit_root: Path) -> None:
+    view = read_lit(lit_root / "train" / "00000.npz")
+    normals = torch.from_numpy(view.normals.reshape(-1, 3)[view.index])
+    expected = COSINE * harmonics(normals)
+    error = np.abs(view.transfer.astype(np.float32) - expected.numpy())
+    assert error.max() < 0.03 and error.mean() < 0.005
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_convex_sphere_is_exactly_lambert_in_any_frame(
+    lit_root: Path, pool: Pool, seed: int
+) -> None:
+    """Turns, mirrors and scales must move normals, maps and harmonics together."""
+    batches = Batches(
+        LitViews(lit_root, "train"), pool, Recipe(size=64, batch=2, lights=3, points=300)
+    )
+    view = batches.views[0]
+    rng = np.random.default_rng(seed)
+    batch = stacked([batches.sample(view, rng)])
+    frame_normals = torch.nn.functional.grid_sample(
+        batch["normals"], batch["points"][:, None], align_corners=False
+    )[:, :, 0].transpose(1, 2)
+    normals = torch.nn.functional.normalize(frame_normals, dim=-1)
+    weights = torch.zeros(1, 300, 1 + len(EXPONENTS) + HARMONICS)
+    weights[..., 0] = 1.0
+    albedo = torch.nn.functional.grid_sample(
+        batch["albedo"], batch["points"][:, None], align_corners=False
+    )[:, :, 0].transpose(1, 2)
+    body, _ = shade(batch, weights, albedo, normals)
+    error = (body - batch["diffuse"]).abs() / batch["diffuse"].mean()
+    # Cells, bilinear maps and resampled edges leave a few per cent.
+    assert float(error.median()) < 0.03
+    # The same through harmonics alone, order 3: the whole diffuse transport as a residual.
+    weights[..., 0] = 0.0
+    weights[..., 1 + len(EXPONENTS) :] = batch["transfer"]
+    low, _ = shade(batch, weights, albedo, normals)
+    error = (low - batch["diffuse"]).abs() / batch["diffuse"].mean()
+    assert float(error.median()) < 0.12
+    turned = COSINE * harmonics(normals)
+    assert float((turned - batch["transfer"]).abs().median()) < 0.01
+
+
+def test_a_mirrored_and_turned_frame_keeps_normals_true(lit_root: Path) -> None:
+    view = read_lit(lit_root / "train" / "00000.npz")
+    angle = np.radians(25.0)
+    c, s = np.cos(angle), np.sin(angle)
+    matrix = np.array([[-c, -s], [-s, c]], np.float32)
+    frame = Frame(64, (SIZE, SIZE), np.full(2, SIZE / 2, np.float32), SIZE, matrix)
+    alpha, planes = frame.cut(view.normals, view.alpha)
+    turned = torch.nn.functional.normalize(frame.turn(planes), dim=0)
+    # A sphere looks the same from every turn and in every mirror.
+    y, x = np.mgrid[:64, :64]
+    u, v = (x + 0.5) / 64 * 2.4 - 1.2, 1.2 - (y + 0.5) / 64 * 2.4
+    solid = (alpha[0] > 0.99).numpy() & (u * u + v * v < 0.8)
+    np.testing.assert_allclose(turned[0].numpy()[solid], u[solid], atol=0.04)
+    np.testing.assert_allclose(turned[1].numpy()[solid], v[solid], atol=0.04)
+
+
+def test_batches_repeat_by_seed_and_hold_what_they_promise(lit_root: Path, pool: Pool) -> None:
+    batches = Batches(LitViews(lit_root, "train"), pool, Recipe(size=64, batch=3, lights=2))
+    one, two = (batches.draw(np.random.default_rng(5)) for _ in range(2))
+    assert all(torch.equal(one[key], two[key]) for key in one)
+    other = batches.draw(np.random.default_rng(6))
+    assert not torch.equal(one["plate"], other["plate"])
+    assert one["plate"].shape == (3, 3, 64, 64)
+    assert all(torch.isfinite(value).all() for value in one.values())
+    outside = (one["matte"] == 0).expand_as(one["plate"])
+    assert not one["plate"][outside].any()
+    length = one["normals"].norm(dim=1)
+    torch.testing.assert_close(length, (one["alpha"][:, 0] > 0).float(), atol=1e-4, rtol=0)
+
+
+def test_reflection_of_a_normal_that_faces_the_camera_is_the_camera() -> None:
+    normals = torch.tensor([[0.0, 0.0, 1.0], [0.0, 2**-0.5, 2**-0.5]])
+    expected = torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
+    torch.testing.assert_close(reflected(normals), expected)
+
+
+def test_losses_vanish_at_the_truth_and_grow_away_from_it() -> None:
+    generator = torch.Generator().manual_seed(2)
+    truth = torch.nn.functional.normalize(torch.randn(1, 3, 12, 12, generator=generator), dim=1)
+    other = torch.nn.functional.normalize(
+        truth + 0.3 * torch.randn(1, 3, 12, 12, generator=generator), dim=1
+    )
+    weight = torch.ones(1, 1, 12, 12)
+    assert float(losses.degrees(truth, truth, weight)) < 0.1
+    for loss in (losses.angular, losses.gradient, losses.scale_invariant, losses.radiance):
+        assert float(loss(truth, truth, weight)) < 0.02 < float(loss(other, truth, weight))
+    # A gain is an offset of the encoding and must not count in the scale-invariant loss.
+    assert float(losses.scale_invariant(truth + 0.2, truth, weight)) < 1e-6
+    # A quarter turn is ninety degrees.
+    turned = torch.stack([-truth[:, 1], truth[:, 0], torch.zeros_like(truth[:, 0])], 1)
+    flat = torch.nn.functional.normalize(
+        truth * torch.tensor([1.0, 1.0, 0.0])[:, None, None], dim=1
+    )
+    found = losses.degrees(torch.nn.functional.normalize(turned, dim=1), flat, weight)
+    assert float(found) == pytest.approx(90.0, abs=0.1)

@@ -1,0 +1,325 @@
+"""Measure the relighting networks on people and light they have never seen.
+
+`python -m relume.training.evaluate STAGE [--cycles FOLDER]` prints one table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from relume.encoding import encode
+from relume.exposure import anchor_of
+from relume.geometry.normals import estimate_normals
+from relume.image import DATA, Image
+from relume.reflectance.albedo import estimate_albedo
+from relume.shading.analyse import analyse_transport
+from relume.shading.types import EXPONENTS, HARMONICS, Transport
+from relume.training.lighting import combine, lookup, project, reflected
+from relume.training.lights import TO_WORKING
+from relume.training.lit import working
+from relume.training.stage import environment, lighting
+from relume.training.stage.dataset import list_views, read_view
+
+F32 = NDArray[np.float32]
+
+NAMES = ("normals", "albedo", "transport")
+_SKIN = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Case:
+    """A person with known form and colour, seen under two lights. Colours are ACEScg.
+
+    Attributes:
+        alpha: H×W.
+        normals: H×W×3.
+        albedo: H×W×3.
+        labels: H×W, 1 is skin.
+        plate: H×W×3 straight, under the first light.
+        truth: H×W×3 straight, under the second.
+        lights: both environments, h×2h×3.
+    """
+
+    alpha: F32
+    normals: F32
+    albedo: F32
+    labels: NDArray[np.uint8]
+    plate: F32
+    truth: F32
+    lights: tuple[F32, F32]
+
+
+def stage_cases(root: Path, split: str = "test", limit: int = 24) -> Iterator[Case]:
+    """Yield held-out views of the light stage under held-out environments."""
+    names = environment.names(split)
+    for number, path in enumerate(list_views(root, split)[:limit]):
+        view = working(read_view(path))
+        rng = np.random.default_rng([2021, number])
+        lights = []
+        for name in rng.permutation(len(names))[:2]:
+            image = environment.rotated(environment.read(names[int(name)]), rng.uniform(0, 360))
+            lights.append(np.asarray(image @ TO_WORKING.T, np.float32))
+        ready = lighting.prepare(view)
+        plate, truth = (lighting.relit(ready, image).picture for image in lights)
+        yield Case(
+            view.alpha,
+            view.normals,
+            view.albedo,
+            view.labels,
+            plate,
+            truth,
+            (lights[0], lights[1]),
+        )
+
+
+def cycles_cases(root: Path, limit: int = 48) -> Iterator[Case]:
+    """Yield path-traced views, each under its first and second light."""
+    for path in sorted(root.glob("[!.]*.npz"))[:limit]:
+        with np.load(path, allow_pickle=False) as stored:
+            pictures = stored["foreground"].astype(np.float32) @ TO_WORKING.T
+            lights = [
+                np.asarray(
+                    environment.rotated(environment.read(str(name)), float(turn)) @ TO_WORKING.T,
+                    np.float32,
+                )
+                for name, turn in zip(stored["environment"], stored["rotation"], strict=True)
+            ]
+            alpha = stored["alpha"].astype(np.float32)
+            if alpha.max() > 1.5:
+                alpha /= 65535.0
+            if len(pictures) < 2:
+                continue
+            yield Case(
+                alpha,
+                stored["normals"].astype(np.float32),
+                stored["albedo"].astype(np.float32) @ TO_WORKING.T,
+                stored["labels"],
+                pictures[0],
+                pictures[1],
+                (lights[0], lights[1]),
+            )
+
+
+def evaluate(cases: Iterable[Case], models: Mapping[str, nn.Module]) -> dict[str, float]:
+    """Return mean figures over cases.
+
+    Angles are in degrees; albedo errors are linear RMSE, absolute and after the one gain a
+    picture that fits best; relights are PSNR in dB of log₂(1 + 16x)/log₂ 65 over alpha > 0.99, at
+    the exposure that brings the true picture to middle grey.
+
+    Args:
+        cases: what to measure on.
+        models: `normals`, `albedo` and `transport`.
+    """
+    rows = [_measure(case, models) for case in cases]
+    figures = {
+        key: float(np.mean([row[key] for row in rows if np.isfinite(row[key])]))
+        for key in (rows[0] if rows else {})
+    }
+    return {"views": float(len(rows)), **figures}
+
+
+def _measure(case: Case, models: Mapping[str, nn.Module]) -> dict[str, float]:
+    alpha = case.alpha
+    solid = alpha > 0.99
+    skin = solid & (case.labels == _SKIN)
+    behind = _behind(case.lights[0], alpha.shape)
+    stops = anchor_of(case.plate * alpha[..., None] + behind * (1 - alpha[..., None]))
+    foreground = Image(case.plate, ("R", "G", "B"))
+    matte = Image(alpha, ("A",))
+    normals = estimate_normals(foreground, matte, stops, models["normals"])
+    albedo = estimate_albedo(foreground, matte, normals, stops, models["albedo"])
+    transport = analyse_transport(foreground, matte, normals, albedo, stops, models["transport"])
+
+    true_normals = Image(case.normals, ("X", "Y", "Z"), colour=DATA)
+    true_albedo = Image(case.albedo, ("R", "G", "B"))
+    exact = replace(transport, normals=true_normals, albedo=true_albedo)
+    flat = np.zeros_like(case.normals)
+    flat[..., 2] = 1.0
+    mean = np.broadcast_to(case.albedo[solid].mean(0), case.albedo.shape)
+    light = case.lights[1]
+    gain = 0.18 / max(float(case.truth[solid].mean()), 1e-9)
+
+    def quality(picture: F32) -> float:
+        found, truth = encode(picture[solid] * gain), encode(case.truth[solid] * gain)
+        error = float(np.mean((found.astype(np.float64) - truth) ** 2))
+        return -10.0 * float(np.log10(max(error, 1e-12)))
+
+    copy = case.plate * np.float32(2.0**stops / gain)
+    return {
+        "normals_degrees": _degrees(normals.pixels, case.normals, solid),
+        "normals_degrees_skin": _degrees(normals.pixels, case.normals, skin),
+        "flat_degrees": _degrees(flat, case.normals, solid),
+        "flat_degrees_skin": _degrees(flat, case.normals, skin),
+        "albedo_rmse": _rmse(albedo.pixels, case.albedo, solid),
+        "albedo_rmse_scaled": _rmse(_scaled(albedo.pixels, case.albedo, solid), case.albedo, solid),
+        "mean_colour_rmse": _rmse(mean, case.albedo, solid),
+        "plate_rmse_scaled": _rmse(_scaled(case.plate, case.albedo, solid), case.albedo, solid),
+        "relight_psnr": quality(render(transport, light)),
+        "relight_lambert_psnr": quality(render(lambert(transport), light)),
+        "unlit_copy_psnr": quality(copy),
+        "true_lambert_psnr": quality(render(lambert(exact), light)),
+        "true_phong_psnr": quality(render(phong(exact), light)),
+        "true_form_transport_psnr": quality(
+            render(
+                analyse_transport(
+                    foreground, matte, true_normals, true_albedo, stops, models["transport"]
+                ),
+                light,
+            )
+        ),
+    }
+
+
+def lambert(transport: Transport) -> Transport:
+    """Return the transport of a matte surface without shadow."""
+    return replace(
+        transport,
+        diffuse=np.ones_like(transport.diffuse),
+        specular=np.zeros_like(transport.specular),
+        residual=np.zeros_like(transport.residual),
+    )
+
+
+def phong(transport: Transport) -> Transport:
+    """Return Lambert and an n = 16 lobe weighed by Schlick's Fresnel, without shadow."""
+    plain = lambert(transport)
+    facing = transport.normals.pixels.reshape(-1, 3)[transport.index, 2].clip(0.0, 1.0)
+    specular = plain.specular.copy()
+    specular[EXPONENTS.index(16)] = np.minimum(0.028 + 0.972 * (1 - facing) ** 5, 0.28)
+    return replace(plain, specular=specular)
+
+
+def render(transport: Transport, light: F32) -> F32:
+    """Return H×W×3: the straight picture of a transport under an h×2h×3 environment."""
+    maps = np.concatenate([environment.lobe_map(light, n) for n in EXPONENTS], -1)
+    planes = torch.from_numpy(maps.transpose(2, 0, 1).copy())[None]
+    normals = torch.from_numpy(transport.normals.pixels.reshape(-1, 3)[transport.index])
+    normals = torch.nn.functional.normalize(normals, dim=-1, eps=1e-6)
+    diffuse = lookup(planes[:, :3], normals[None])[0]
+    specular = lookup(planes, reflected(normals)[None])[0].view(-1, len(EXPONENTS), 3)
+    coefficients = np.concatenate(
+        [transport.diffuse[None], transport.specular, transport.residual]
+    ).T
+    assert coefficients.shape[1] == 1 + len(EXPONENTS) + HARMONICS
+    albedo = torch.from_numpy(transport.albedo.pixels.reshape(-1, 3)[transport.index])
+    body, shine = combine(
+        torch.from_numpy(np.ascontiguousarray(coefficients)),
+        albedo,
+        diffuse,
+        specular,
+        torch.from_numpy(project(light)),
+    )
+    out = np.zeros((transport.foreground.height * transport.foreground.width, 3), np.float32)
+    out[transport.index] = (body + shine).numpy()
+    return out.reshape(transport.foreground.height, -1, 3)
+
+
+def table(figures: Mapping[str, float]) -> str:
+    """Return the figures as a Markdown table, each beside what it must be compared with."""
+
+    def row(name: str, unit: str, *keys: str) -> str:
+        return f"| {name} | {unit} | " + " | ".join(f"{figures[key]:.4g}" for key in keys) + " |"
+
+    return "\n".join(
+        [
+            f"{figures['views']:.0f} views",
+            "",
+            "| what | unit | relume | trivial | reference |",
+            "|---|---|---|---|---|",
+            row("normals, whole subject", "°", "normals_degrees", "flat_degrees") + " |",
+            row("normals, skin", "°", "normals_degrees_skin", "flat_degrees_skin") + " |",
+            row("albedo", "RMSE", "albedo_rmse", "mean_colour_rmse") + " |",
+            row("albedo up to a gain", "RMSE", "albedo_rmse_scaled", "plate_rmse_scaled") + " |",
+            row("relight", "dB", "relight_psnr", "unlit_copy_psnr", "true_phong_psnr"),
+            row(
+                "relight, Lambert only",
+                "dB",
+                "relight_lambert_psnr",
+                "unlit_copy_psnr",
+                "true_lambert_psnr",
+            ),
+            row(
+                "transport on true normals and albedo",
+                "dB",
+                "true_form_transport_psnr",
+                "true_lambert_psnr",
+                "true_phong_psnr",
+            ),
+            "",
+            "Trivial: a normal that faces the camera; the subject's mean albedo; the plate as"
+            " albedo (up to a gain); the plate unchanged. Reference: Phong or Lambert with true"
+            " normals and albedo, no visibility.",
+        ]
+    )
+
+
+def _behind(light: F32, shape: tuple[int, ...]) -> F32:
+    """Return H×W×3: what of the light a 40° lens sees behind the subject, soft."""
+    height = light.shape[0]
+    half = max(1, round(height * 20 / 180))
+    patch = light[height // 2 - half : height // 2 + half, height - half : height + half]
+    planes = torch.from_numpy(patch.transpose(2, 0, 1).copy())[None]
+    size = (shape[0], shape[1])
+    soft = torch.nn.functional.interpolate(planes, size, mode="bilinear", align_corners=True)
+    return np.asarray(soft[0].permute(1, 2, 0).numpy())
+
+
+def _degrees(found: F32, truth: F32, where: NDArray[np.bool_]) -> float:
+    if not where.any():
+        return float("nan")
+    a, b = found[where].astype(np.float64), truth[where].astype(np.float64)
+    a, b = (v / np.maximum(np.linalg.norm(v, axis=1, keepdims=True), 1e-9) for v in (a, b))
+    return float(np.degrees(np.arccos(np.clip((a * b).sum(1), -1, 1))).mean())
+
+
+def _rmse(found: F32, truth: F32, where: NDArray[np.bool_]) -> float:
+    return float(np.sqrt(np.mean((found[where].astype(np.float64) - truth[where]) ** 2)))
+
+
+def _scaled(found: F32, truth: F32, where: NDArray[np.bool_]) -> F32:
+    a, b = found[where].astype(np.float64), truth[where].astype(np.float64)
+    return np.asarray(found * (a * b).sum() / max(float((a * a).sum()), 1e-12), np.float32)
+
+
+def report(
+    stage: Path,
+    models: Mapping[str, nn.Module],
+    cycles: Path | None = None,
+    say: Callable[[str], None] = print,
+) -> dict[str, Any]:
+    """Evaluate on the stage's test split and on path-traced views, and print tables."""
+    found: dict[str, Any] = {"stage_test": evaluate(stage_cases(stage), models)}
+    if cycles is not None and any(cycles.glob("[!.]*.npz")):
+        found["cycles"] = evaluate(cycles_cases(cycles), models)
+    for name, figures in found.items():
+        say(f"\n{name}: {table(figures)}")
+    return found
+
+
+def main() -> None:
+    """Run the command line."""
+    from relume import weights
+
+    parser = argparse.ArgumentParser(prog="relume.training.evaluate", description=__doc__)
+    parser.add_argument("stage", type=Path, help="folder of the light stage's splits")
+    parser.add_argument("--cycles", type=Path, help="folder of path-traced views")
+    parser.add_argument("--json", type=Path, help="also write the figures here")
+    given = parser.parse_args()
+    found = report(given.stage, {name: weights.load(name) for name in NAMES}, given.cycles)
+    if given.json:
+        given.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
