@@ -32,6 +32,9 @@ SETTINGS: dict[str, dict[str, Any]] = {"normals": {}, "albedo": {}, "transport":
 
 _VALIDATION = 16
 
+_FEATURES = 12
+"""Coarse channels for the refiner alone, the last ones of the coarse head."""
+
 
 def build(name: str) -> nn.Module:
     """Return a fresh network."""
@@ -46,6 +49,7 @@ class _Task:
     """What the three tasks share: batches, validation pictures, the coarse pass at any scale."""
 
     name = ""
+    donor: nn.Module | None = None
 
     def __init__(self, data: Path, recipe: Recipe, rescan: int = 200) -> None:
         self.recipe = recipe
@@ -63,8 +67,11 @@ class _Task:
         self.held = [stacked(samples[k : k + 4]) for k in range(0, len(samples), 4)]
 
     def model(self) -> nn.Module:
-        """Return a fresh network."""
-        return build(self.name)
+        """Return a fresh network, its body taken over from the donor if there is one."""
+        network = build(self.name)
+        if self.donor is not None:
+            take_over(network, self.donor)
+        return network
 
     def batch(self, rng: np.random.Generator) -> Mapping[str, Tensor]:
         """Return one batch, with the long side its coarse pass shall have."""
@@ -95,6 +102,30 @@ def _side(batch: Mapping[str, Tensor]) -> int:
 def _seen(batch: Mapping[str, Tensor]) -> Tensor:
     """Return where the truth exists and the network sees it."""
     return batch["alpha"] * (batch["matte"] > 0)
+
+
+def take_over(network: nn.Module, donor: nn.Module) -> None:
+    """Start a network from one that has learnt to see the same pictures.
+
+    Layers of equal shape are copied. Where a layer reads more planes than the donor's, what both
+    read is copied – colour first, alpha and coarse features last – and the rest starts at zero.
+    The coarse head keeps its own answers and takes over the donor's features.
+    """
+    target, source = network.state_dict(), donor.state_dict()
+    with torch.no_grad():
+        for key, value in target.items():
+            known = source[key]
+            if value.shape == known.shape and not key.endswith("refiner.head.weight"):
+                value.copy_(known)
+        rgb = 12
+        stem, known = target["unet.stem.weight"], source["unet.stem.weight"]
+        stem.zero_()
+        stem[:, :rgb].copy_(known[:, :rgb])
+        stem[:, -4:].copy_(known[:, -4:])
+        for part in ("weight", "bias"):
+            head, known = target[f"unet.head.{part}"], source[f"unet.head.{part}"]
+            features = min(_FEATURES, len(head), len(known))
+            head[-features:].copy_(known[-features:])
 
 
 class NormalsTask(_Task):
@@ -153,6 +184,7 @@ class _Later(_Task):
         super().__init__(data, recipe)
         self.earlier = dict(earlier or {})
         self.share = share
+        self.donor = next(reversed(self.earlier.values()), None)
 
     def batch(self, rng: np.random.Generator) -> Mapping[str, Tensor]:
         """Return one batch and whether to read predicted planes."""

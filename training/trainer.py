@@ -6,6 +6,8 @@ import copy
 import json
 import math
 import os
+import shlex
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -163,6 +165,7 @@ class _Loop:
         plan = self.plan
         began = time.monotonic() - self.seconds
         saved = time.monotonic()
+        self._note({"command": shlex.join(["python", "-m", *_program()])})
         sums: dict[str, float] = {}
         while self._progress() < 1.0:
             figures = self._advance()
@@ -243,6 +246,9 @@ class _Loop:
             "rate": float(f"{self._rate():.4g}"),
             **{key: float(f"{value:.5g}") for key, value in figures.items()},
         }
+        self._note(line)
+
+    def _note(self, line: Mapping[str, Any]) -> None:
         with (self.folder / LOG).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
@@ -276,6 +282,13 @@ class _Loop:
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.seconds = state["step"], state["seconds"]
         self.figures = state["figures"]
+
+
+def _program() -> list[str]:
+    """Return the running program as `python -m` takes it, without folders of this machine."""
+    main = sys.modules["__main__"].__spec__
+    name = main.name if main is not None else Path(sys.argv[0]).name
+    return [name, *(Path(word).name if "/" in word else word for word in sys.argv[1:])]
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,0 +1,105 @@
+"""Measure trained relighting networks and write the weights that ship.
+
+`python -m relume.training.release RUNS STAGE OUT [--cycles FOLDER]`
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from relume.training.evaluate import NAMES, cycles_cases, evaluate, stage_cases, table
+from relume.training.export import export, rounded
+from relume.training.lit import LIGHTS, POOLS
+from relume.training.relight_nets import SETTINGS, averaged_of
+from relume.training.stage.dataset import list_views
+from relume.training.trainer import CHECKPOINT, LOG
+
+OWN = {"normals": ("normals", "flat"), "albedo": ("albedo", "mean_colour", "plate_rmse")}
+"""Prefixes of the figures that belong to a network; the last one keeps the whole chain's."""
+
+
+def recipe(stage: Path) -> dict[str, Any]:
+    """Return what the networks were trained on."""
+    return {
+        "views": {split: len(list_views(stage, split)) for split in ("train", "val", "test")},
+        "people": "MakeHuman meshes, targets, clothes and skins (CC0), recoloured; no two splits "
+        "share a person or a head of hair",
+        "light": f"{POOLS['train']} lights: Poly Haven environments (CC0) turned at random, lamps "
+        f"and studio rigs; {LIGHTS} a view, combined; held-out environments for val and test",
+        "made_by": "relume.training.stage make, relume.training.lit",
+        "space": "ACEScg, after the exposure anchor",
+        "photographs": "none",
+    }
+
+
+def release(
+    runs: Path, stage: Path, out: Path, cycles: Path | None = None, limit: int = 24
+) -> dict[str, Any]:
+    """Round, measure and export the three networks.
+
+    Args:
+        runs: folder of the runs.
+        stage: folder of the stage's splits.
+        out: takes the weights and manifests.
+        cycles: folder of path-traced views.
+        limit: most test views.
+
+    Returns:
+        Figures by test set.
+    """
+    models = {name: rounded(averaged_of(name, runs)) for name in NAMES}
+    figures: dict[str, Any] = {"stage_test": evaluate(stage_cases(stage, limit=limit), models)}
+    if cycles is not None and any(cycles.glob("[!.]*.npz")):
+        figures["cycles"] = evaluate(cycles_cases(cycles), models)
+    for name, found in figures.items():
+        print(f"\n{name}: {table(found)}", flush=True)
+    for name in NAMES:
+        state = torch.load(runs / name / CHECKPOINT, map_location="cpu", weights_only=True)
+        own = {
+            kind: {
+                key: round(value, 4)
+                for key, value in found.items()
+                if name not in OWN or key.startswith(("views", *OWN[name]))
+            }
+            for kind, found in figures.items()
+        }
+        export(
+            name,
+            models[name],
+            folder=out,
+            hyperparameters=SETTINGS[name],
+            recipe=recipe(stage),
+            seed=state["seed"],
+            steps=state["step"],
+            figures=own,
+            command=_commands(runs / name),
+        )
+    return figures
+
+
+def _commands(run: Path) -> str:
+    """Return the commands that trained a run, as it noted them."""
+    lines = (run / LOG).read_text(encoding="utf-8").splitlines()
+    noted = [json.loads(line).get("command") for line in lines if '"command"' in line]
+    return "; ".join(dict.fromkeys(text for text in noted if text)) or "unknown"
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(prog="relume.training.release", description=__doc__)
+    parser.add_argument("runs", type=Path)
+    parser.add_argument("stage", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--cycles", type=Path)
+    parser.add_argument("--limit", type=int, default=24)
+    given = parser.parse_args()
+    release(given.runs, given.stage, given.out, given.cycles, given.limit)
+
+
+if __name__ == "__main__":
+    main()
