@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
 import os
 import tempfile
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,9 +21,12 @@ from relume.errors import UsageError
 
 GIB = 1 << 30
 
+_ABANDONED = 3600.0
+"""Seconds after which an unfinished file is taken for that of a process that was killed."""
+
 
 def size_of(value: object) -> int:
-    """Return the bytes of every array in a value (shared arrays are counted once)."""
+    """Return the bytes of every array and tensor in a value; shared arrays are counted once."""
     seen: dict[int, int] = {}
     _measure(value, seen)
     return sum(seen.values()) + 512
@@ -42,6 +47,9 @@ def _measure(value: object, seen: dict[int, int]) -> None:
     elif isinstance(value, list | tuple):
         for item in value:
             _measure(item, seen)
+    else:
+        size = getattr(value, "nbytes", 0)
+        seen[id(value)] = size if isinstance(size, int) else 0
 
 
 class MemoryCache:
@@ -99,7 +107,8 @@ class DiskCache:
 
     Args:
         folder: where the files lie; made with mode 0700.
-        limit: bytes to keep at most; the files read longest ago go first.
+        limit: bytes to keep at most; the files read longest ago go first, a larger single result
+            is not kept.
         types: the wire types that may be stored, by class name.
 
     Raises:
@@ -127,57 +136,60 @@ class DiskCache:
         """Return a result, or None where there is none or its file is damaged."""
         path = self._path(key)
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 tree = json.loads(bytes(archive["tree"]).decode())
                 value = self._build(tree, archive)
-            os.utime(path)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError, EOFError):
-            path.unlink(missing_ok=True)
+        except Exception:  # whatever a damaged file raises, its result can be computed again
+            with suppress(OSError):
+                path.unlink()
             return None
+        with suppress(OSError):
+            os.utime(path)
         return value
 
     def put(self, key: str, value: Any) -> None:
         """Keep a result; a full disk only means that it is not kept."""
+        if size_of(value) > self.limit:
+            return
         arrays: dict[str, Any] = {}
         try:
             tree = self._describe(value, arrays)
         except TypeError:
             return
-        buffer = io.BytesIO()
-        np.savez(buffer, tree=np.frombuffer(json.dumps(tree).encode(), np.uint8), **arrays)
+        arrays["tree"] = np.frombuffer(json.dumps(tree).encode(), np.uint8)
         path = self._path(key)
-        try:
+        with suppress(OSError):
             path.parent.mkdir(mode=0o700, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=path.parent)
+            handle, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=path.parent)
+            temporary = Path(name)
             try:
                 with os.fdopen(handle, "wb") as file:
-                    file.write(buffer.getbuffer())
-                Path(temporary).replace(path)
-            except OSError:
-                Path(temporary).unlink(missing_ok=True)
-                return
-        except OSError:
-            return
-        self._shrink()
+                    np.savez(file, **arrays)
+                temporary.replace(path)
+            finally:
+                temporary.unlink(missing_ok=True)
+            self._shrink()
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.npz"
 
     def _shrink(self) -> None:
         files = []
-        for path in self.folder.glob("??/*.npz"):
-            try:
+        for path in (*self.folder.glob("??/*.npz"), *self.folder.glob("??/.*.tmp")):
+            with suppress(OSError):  # another process may have removed it
                 status = path.stat()
-            except OSError:
-                continue
-            files.append((status.st_mtime, status.st_size, path))
+                if path.suffix == ".npz":
+                    files.append((status.st_mtime, status.st_size, path))
+                elif status.st_mtime < time.time() - _ABANDONED:
+                    path.unlink()
         used = sum(size for _, size, _ in files)
         for _, size, path in sorted(files, key=lambda entry: entry[0]):
             if used <= self.limit:
                 break
-            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.unlink()
             used -= size
 
     def _describe(self, value: Any, arrays: dict[str, Any]) -> Any:
@@ -185,27 +197,29 @@ class DiskCache:
         if value is None or isinstance(value, bool | int | float | str):
             return value
         if isinstance(value, np.ndarray):
+            if value.dtype.hasobject:  # NumPy would pickle it
+                raise TypeError("an array of objects cannot be stored")
             name = f"a{len(arrays)}"
             arrays[name] = value
             return {"array": name}
         if isinstance(value, np.generic):
             return value.item()
-        if dataclasses.is_dataclass(value) and type(value).__name__ in self.types:
-            fields = [f.name for f in dataclasses.fields(value)]
-            items = [self._describe(getattr(value, name), arrays) for name in fields]
-            return {"type": type(value).__name__, "fields": dict(zip(fields, items, strict=True))}
-        if isinstance(value, tuple) and hasattr(value, "_fields"):
-            return {"tuple": [self._describe(item, arrays) for item in value]}
-        if isinstance(value, list | tuple):
-            kind = "list" if isinstance(value, list) else "tuple"
+        kind = type(value).__name__
+        known = self.types.get(kind) is type(value)
+        names = getattr(value, "_fields", None)
+        if dataclasses.is_dataclass(value):
+            names = [field.name for field in dataclasses.fields(value) if field.init]
+        if known and names is not None:
+            fields = {name: self._describe(getattr(value, name), arrays) for name in names}
+            return {"type": kind, "fields": fields}
+        if type(value) in (list, tuple):
             return {kind: [self._describe(item, arrays) for item in value]}
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and (known or type(value) in (dict, MappingProxyType)):
             pairs = [
                 [self._describe(k, arrays), self._describe(v, arrays)] for k, v in value.items()
             ]
-            kind = type(value).__name__ if type(value).__name__ in self.types else "dict"
-            return {"map": pairs, "kind": kind}
-        raise TypeError(f"{type(value).__name__} cannot be stored")
+            return {"map": pairs, "kind": kind if known else "dict"}
+        raise TypeError(f"{kind} cannot be stored")
 
     def _build(self, tree: Any, archive: Mapping[str, Any]) -> Any:
         if not isinstance(tree, dict):
