@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, Literal, NamedTuple, Protocol
 
 from relume.cache import MemoryCache
-from relume.errors import Cancelled, Exit, RelumeError, UsageError
-from relume.frames import Shot
-from relume.graph import Graph
-from relume.image import DATA, Image
+from relume.context import Context as Context
+from relume.context import Progress as Progress
+from relume.context import Settings as Settings
+from relume.errors import Exit, RelumeError, UsageError
+from relume.graph import Graph, inputs_first
+from relume.image import DATA, Image, Layers
 from relume.keys import digest
+from relume.knobs import File
 from relume.light.types import Environment
 from relume.node import In, Node, Registry
 
-Progress = Callable[[str, int, float], None]
 Purpose = Literal["key", "fingerprint"]
 
 
@@ -37,89 +39,58 @@ class NodeFailed(RelumeError):
     exit_code = Exit.FRAMES_FAILED
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What a job fixes for every frame.
+class _Step(NamedTuple):
+    """A node at a frame."""
 
-    Attributes:
-        shot: the shot that temporal windows are clamped to.
-        device: `cpu`, `cuda` or `mps`, with an optional index.
-        precision: `float32`, or `float16` on an accelerator.
-        threads: threads a network may use; results are the same bits for the same count.
-    """
-
-    shot: Shot
-    device: str = "cpu"
-    precision: str = "float32"
-    threads: int = field(default_factory=lambda: os.cpu_count() or 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What a node may ask for while it computes.
-
-    Attributes:
-        frame: the frame asked for.
-        settings: what the job fixes.
-        node: the node's name in the graph.
-        externals: images a host lent, by serial.
-        working_space: the scene-linear space of the graph.
-        on_progress: called with (node, frame, fraction).
-        is_cancelled: whether to stop.
-        on_notice: called with a sentence the user should read once.
-    """
-
-    frame: int
-    settings: Settings
     node: str
-    working_space: str
-    externals: Mapping[str, Image] = field(default_factory=dict)
-    on_progress: Progress | None = None
-    is_cancelled: Callable[[], bool] | None = None
-    on_notice: Callable[[str], None] | None = None
+    frame: int
 
-    @property
-    def shot(self) -> Shot:
-        """The shot."""
-        return self.settings.shot
+    def __str__(self) -> str:
+        return self.node
 
-    def weights(self, name: str) -> Any:
-        """Return a network with its weights, ready on the job's device."""
-        import torch
 
-        from relume.weights import load
+class _Wire(NamedTuple):
+    """A wire into a node, at a frame: which output it brings, from which frames."""
 
-        if torch.get_num_threads() != self.settings.threads:
-            torch.set_num_threads(self.settings.threads)
-        return load(name, self.settings.device)
-
-    def progress(self, fraction: float) -> None:
-        """Report how much of the node is done, and stop here if asked to."""
-        self.check_cancel()
-        if self.on_progress:
-            self.on_progress(self.node, self.frame, fraction)
-
-    def check_cancel(self) -> None:
-        """Stop if asked to.
-
-        Raises:
-            Cancelled: the user or the host asked to stop.
-        """
-        if self.is_cancelled and self.is_cancelled():
-            raise Cancelled("cancelled", node=self.node, frame=self.frame)
-
-    def notice(self, text: str) -> None:
-        """Tell the user something worth a look that is no error."""
-        if self.on_notice:
-            self.on_notice(f"{self.node}, frame {self.frame}: {text}")
+    port: In
+    label: str
+    source: str
+    output: str
+    frames: list[int]
 
 
 class _Request:
     """What one request has found so far: it keeps results that no cache has room for."""
 
-    def __init__(self) -> None:
-        self.digests: dict[tuple[str, int, Purpose], str] = {}
+    def __init__(self, keys: Mapping[_Step, str]) -> None:
+        self.keys = keys
         self.results: dict[str, tuple[Any, ...]] = {}
+        self.converted: dict[tuple[str, str], Any] = {}
+
+
+@contextmanager
+def _blame(node: str, frame: int) -> Iterator[None]:
+    """Name the node and the frame in whatever goes wrong inside."""
+    try:
+        yield
+    except RelumeError as error:
+        error.locate(node=node, frame=frame)
+        raise
+    except MemoryError as error:
+        raise NodeFailed(
+            "there is not enough memory",
+            way_out="Use --proxy, or a machine with more memory",
+            node=node,
+            frame=frame,
+        ) from error
+    except Exception as error:
+        reason = next(iter(str(error).strip().splitlines()), "")
+        raise NodeFailed(
+            f"{type(error).__name__}: {reason}" if reason else type(error).__name__,
+            way_out="This is a fault in relume; --debug shows where",
+            node=node,
+            frame=frame,
+        ) from error
 
 
 class Evaluator:
@@ -167,12 +138,31 @@ class Evaluator:
         Raises:
             RelumeError: a node failed; the error names it and the frame.
         """
-        name, _, output = reference.partition(".")
-        return self._evaluate(name, output, frame, _Request())
+        name, output = self.graph.source(self.registry, reference)
+        target = _Step(name, frame)
+        request = _Request(self._digests(target, "key"))
+        steps = {key: step for step, key in request.keys.items()}
+
+        def missing(key: str) -> list[str]:
+            kept = self._kept(key)
+            if kept is not None:
+                request.results[key] = kept
+                return []
+            return [request.keys[need] for need in self._needs(steps[key])]
+
+        for key in inputs_first([request.keys[target]], missing):
+            if key not in request.results:
+                request.results[key] = self._compute(steps[key], request)
+                for cache in self.caches:
+                    cache.put(key, request.results[key])
+                if self.on_progress:
+                    self.on_progress(*steps[key], 1.0)
+        return self._output(request, target, output.name)
 
     def key(self, name: str, frame: int) -> str:
         """Return the key of a node's results at a frame; no pixels are touched."""
-        return self._digest(name, frame, "key", _Request())
+        target = _Step(name, frame)
+        return self._digests(target, "key")[target]
 
     def fingerprint(self, name: str, frame: int) -> str:
         """Return what proves that a file is current, on any machine.
@@ -180,7 +170,8 @@ class Evaluator:
         It holds the contents of input files, node versions, knobs, weights and the frame, and
         no path, time, device or output target.
         """
-        return self._digest(name, frame, "fingerprint", _Request())
+        target = _Step(name, frame)
+        return digest(self._digests(target, "fingerprint")[target], frame)
 
     def node(self, name: str, frame: int) -> Node:
         """Return a node with its knobs resolved at a frame."""
@@ -189,9 +180,8 @@ class Evaluator:
         declared = cls.knobs()
         try:
             values = {
-                key: declared[key].at(value, frame)
+                key: declared[key].at(value, frame) if key in declared else value
                 for key, value in entry.knobs.items()
-                if key in declared
             }
         except UsageError as error:
             raise error.locate(node=name, frame=frame) from None
@@ -207,48 +197,59 @@ class Evaluator:
             return [frame]
         return [shot.clamp(frame + offset) for offset in range(first, last + 1)]
 
-    def _digest(self, name: str, frame: int, purpose: Purpose, request: _Request) -> str:
-        if (name, frame, purpose) in request.digests:
-            return request.digests[name, frame, purpose]
-        node = self.node(name, frame)
-        try:
-            files = self._files(node, frame, purpose)
-        except RelumeError as error:
-            raise error.locate(node=name, frame=frame) from None
-        declared = node.knobs()
-        hidden = _file_knobs(declared) if purpose == "fingerprint" or files else set()
-        knobs = {
-            key: value
-            for key, value in node.values.items()
-            if declared[key].affects and key not in hidden
-        }
-        upstream = {}
-        for key, port in node.inputs().items():
-            wires = [wire for wire in self.graph.upstream(name) if wire[0] == key]
-            upstream[key] = [
-                [label, output, [self._digest(source, at, purpose, request) for at in times]]
-                for _, label, reference in wires
-                for source, _, output in [reference.partition(".")]
-                for times in [self._frames(port, frame)]
-            ]
+    def _wires(self, step: _Step) -> list[_Wire]:
+        """Return the wires into a node, in the order its ports are declared."""
+        node = self.graph.node(step.node)
+        ports = self.registry.find(node.type, step.node).inputs()
+        wires = []
+        for name, port in ports.items():
+            frames = self._frames(port, step.frame)
+            for key, label, reference in self.graph.upstream(step.node):
+                if key == name:
+                    source, output = self.graph.source(self.registry, reference, step.node)
+                    wires.append(_Wire(port, label, source, output.name, frames))
+        return wires
+
+    def _needs(self, step: _Step) -> list[_Step]:
+        return [_Step(wire.source, at) for wire in self._wires(step) for at in wire.frames]
+
+    def _digests(self, target: _Step, purpose: Purpose) -> dict[_Step, str]:
+        """Return the hashes of a step and of everything it needs."""
+        digests: dict[_Step, str] = {}
+        for step in inputs_first([target], self._needs):
+            digests[step] = self._digest(step, purpose, digests)
+        return digests
+
+    def _digest(self, step: _Step, purpose: Purpose, digests: Mapping[_Step, str]) -> str:
+        node = self.node(*step)
+        with _blame(*step):
+            files = self._files(node, step.frame, purpose)
+        knobs = {key: node.values[key] for key, knob in node.knobs().items() if knob.affects}
+        if purpose == "fingerprint":
+            # A path proves nothing about a picture: the content of the file stands for it.
+            knobs |= {key: bool(knobs[key]) for key in node.members(File)}
+        upstream = [
+            [wire.port.name, wire.label, wire.output]
+            + [digests[_Step(wire.source, at)] for at in wire.frames]
+            for wire in self._wires(step)
+        ]
         machine: list[object] = []
         if node.weights:
             from relume.weights import digest as weights_digest
 
-            machine.append([weights_digest(weights) for weights in node.weights])
+            with _blame(*step):
+                machine.append([weights_digest(weights) for weights in node.weights])
             if purpose == "key":
                 settings = self.settings
                 device = settings.device.partition(":")[0]
                 machine.append([device, settings.precision, settings.threads])
-        result = digest(
+        return digest(
             node.id, node.version, knobs, files, upstream, machine, self._colour(),
-            frame if node.uses_frame else None,
+            step.frame if node.uses_frame else None,
         )  # fmt: skip
-        request.digests[name, frame, purpose] = result
-        return result
 
     def _files(self, node: Node, frame: int, purpose: Purpose) -> list[object]:
-        from relume.media.read import content_digest, identify
+        from relume.media.identity import content_digest, identify
 
         if purpose == "key":
             return [list(identify(path)) for path in node.files(frame)]
@@ -259,16 +260,6 @@ class Evaluator:
 
         return [self.graph.working_space, config_digest()]
 
-    def _evaluate(self, name: str, output: str, frame: int, request: _Request) -> Any:
-        key = self._digest(name, frame, "key", request)
-        cls = self.registry.find(self.graph.node(name).type, name)
-        outputs = list(cls.outputs())
-        if key not in request.results:
-            request.results[key] = self._kept(key) or self._compute_and_keep(
-                key, name, frame, request
-            )
-        return request.results[key][outputs.index(output) if output else 0]
-
     def _kept(self, key: str) -> tuple[Any, ...] | None:
         for position, cache in enumerate(self.caches):
             result: tuple[Any, ...] | None = cache.get(key)
@@ -278,15 +269,8 @@ class Evaluator:
                 return result
         return None
 
-    def _compute_and_keep(
-        self, key: str, name: str, frame: int, request: _Request
-    ) -> tuple[Any, ...]:
-        result = self._compute(name, frame, request)
-        for cache in self.caches:
-            cache.put(key, result)
-        return result
-
-    def _compute(self, name: str, frame: int, request: _Request) -> tuple[Any, ...]:
+    def _compute(self, step: _Step, request: _Request) -> tuple[Any, ...]:
+        name, frame = step
         node = self.node(name, frame)
         context = Context(
             frame=frame,
@@ -298,64 +282,58 @@ class Evaluator:
             is_cancelled=self.is_cancelled,
             on_notice=self.on_notice,
         )
-        inputs = {
-            key: self._input(node, port, frame, request) for key, port in node.inputs().items()
-        }
+        inputs = self._inputs(node, step, request)
         context.progress(0.0)
         start = time.perf_counter()
-        try:
+        with _blame(name, frame):
             result = node.compute(context, **inputs)
-        except RelumeError as error:
-            raise error.locate(node=name, frame=frame) from error.__cause__
-        except MemoryError:
-            raise NodeFailed(
-                "there is not enough memory",
-                way_out="Use --proxy, or a machine with more memory",
-                node=name,
-                frame=frame,
-            ) from None
-        except Exception as error:
-            raise NodeFailed(
-                f"{type(error).__name__}: {error}",
-                way_out="This is a fault in relume; --debug shows where",
-                node=name,
-                frame=frame,
-            ) from error
+            outputs = list(node.outputs())
+            # By name, so that a NamedTuple in another order than the ports swaps nothing.
+            several = len(outputs) > 1
+            kept = tuple(getattr(result, key) for key in outputs) if several else (result,)
         self.computed[name] = self.computed.get(name, 0) + 1
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
-        context.progress(1.0)
-        return tuple(result) if len(node.outputs()) > 1 else (result,)
+        return kept
 
-    def _input(self, node: Node, port: In, frame: int, request: _Request) -> Any:
-        values = {}
-        for key, label, reference in self.graph.upstream(node.name):
-            if key == port.name:
-                source, _, output = reference.partition(".")
-                frames = [
-                    self._convert(port, self._evaluate(source, output, at, request), node, frame)
-                    for at in self._frames(port, frame)
-                ]
-                values[label] = tuple(frames) if port.is_window else frames[0]
-        return values if port.many else values.get("")
+    def _inputs(self, node: Node, step: _Step, request: _Request) -> dict[str, Any]:
+        """Return what compute receives on each port."""
+        inputs: dict[str, Any] = {
+            key: {} if port.many else None for key, port in node.inputs().items()
+        }
+        for wire in self._wires(step):
+            frames = [self._value(wire, at, step, request) for at in wire.frames]
+            value = tuple(frames) if wire.port.is_window else frames[0]
+            if wire.port.many:
+                inputs[wire.port.name][wire.label] = value
+            else:
+                inputs[wire.port.name] = value
+        return inputs
 
-    def _convert(self, port: In, value: Any, node: Node, frame: int) -> Any:
-        """Bring an image to what the port needs."""
-        if port.colour != "scene_linear":
+    def _output(self, request: _Request, step: _Step, output: str) -> Any:
+        node = self.graph.node(step.node)
+        outputs = list(self.registry.find(node.type, step.node).outputs())
+        return request.results[request.keys[step]][outputs.index(output)]
+
+    def _value(self, wire: _Wire, at: int, step: _Step, request: _Request) -> Any:
+        """Return what a wire brings from a frame, converted to what its port needs."""
+        source = _Step(wire.source, at)
+        value = self._output(request, source, wire.output)
+        if wire.port.colour != "scene_linear":
             return value
-        image = value.image if isinstance(value, Environment) else value
-        if not isinstance(image, Image) or image.colour in (DATA, self.graph.working_space):
+        # Several ports want the same plate in the working space: it is converted once.
+        where = request.keys[source], wire.output
+        if where not in request.converted:
+            with _blame(*step):
+                request.converted[where] = self._in_working_space(value)
+        return request.converted[where]
+
+    def _in_working_space(self, value: Any) -> Any:
+        if isinstance(value, Environment):
+            return replace(value, image=self._in_working_space(value.image))
+        if isinstance(value, Layers):
+            return Layers({name: self._in_working_space(layer) for name, layer in value.items()})
+        if not isinstance(value, Image) or value.colour in (DATA, self.graph.working_space):
             return value
         from relume.colour import convert
 
-        try:
-            converted = convert(image, self.graph.working_space)
-        except RelumeError as error:
-            raise error.locate(node=node.name, frame=frame) from None
-        return Environment(converted) if isinstance(value, Environment) else converted
-
-
-def _file_knobs(declared: Mapping[str, Any]) -> set[str]:
-    """Return the knobs that name input files: the files themselves stand in the hash."""
-    from relume.knobs import File
-
-    return {key for key, knob in declared.items() if isinstance(knob, File)}
+        return convert(value, self.graph.working_space)
