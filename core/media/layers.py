@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 MAIN = "rgba"
 """The layer whose channels carry no prefix in a file: R, G, B, A."""
@@ -23,7 +23,7 @@ _NUMBERS = re.compile(
 """Layers that hold numbers even where their channels are called R, G, B."""
 
 
-def sort_channels(names: Sequence[str], part: str = "") -> dict[str, dict[str, int]]:
+def sort_channels(names: Mapping[int, str], part: str = "") -> dict[str, dict[str, int]]:
     """Sort the channels of a file into layers.
 
     The prefix of a channel is its layer; channels without one belong to the layer of their part,
@@ -31,14 +31,14 @@ def sort_channels(names: Sequence[str], part: str = "") -> dict[str, dict[str, i
     other stray channel is a layer of its own.
 
     Args:
-        names: channel names in the order of the file.
+        names: index in the file → name of a channel, in the order of the file.
         part: the layer that a channel without a prefix belongs to, "" for the main one.
 
     Returns:
-        Layer → channel → index in `names`; channels in the order R, G, B, A, X, Y, Z, others.
+        Layer → channel → index; channels in the order R, G, B, A, X, Y, Z, others.
     """
     layers: dict[str, dict[str, int]] = {}
-    for index, name in enumerate(names):
+    for index, name in names.items():
         prefix, _, channel = name.rpartition(".")
         layer = prefix or part
         layer = MAIN if layer.lower() in _MAIN_NAMES else layer
@@ -71,10 +71,13 @@ def file_channels(layer: str, channels: Sequence[str]) -> list[str]:
 
 
 def _main_channels(channels: dict[str, int]) -> list[str]:
-    for choice in (("R", "G", "B"), ("X", "Y", "Z"), ("Y",), ("A",)):
-        if any(name in channels for name in choice):
-            return [name for name in (*choice, "A") if name in channels][: len(choice) + 1]
-    return []
+    if {"R", "G", "B"} & channels.keys():
+        choice = ["R", "G", "B", "A"]
+    elif {"X", "Y", "Z"} <= channels.keys():
+        choice = ["X", "Y", "Z"]
+    else:
+        choice = ["Y", "A"]
+    return [name for name in choice if name in channels]
 
 
 def _in_order(channels: dict[str, int]) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,11 +152,11 @@ def _read(
             sample=str(first.format),
             explicit=space,
         )
-        for number, name, prefix in parts:
+        for number, name, views in parts:
             spec = source.spec(number)
             if spec.deep or spec.depth > 1:
                 raise InputError("it is a deep or volume image", way_out="Flatten it first")
-            sorted_layers = sort_channels([c.removeprefix(prefix) for c in spec.channelnames], name)
+            sorted_layers = sort_channels(_of_view(spec.channelnames, views), name)
             known += sorted_layers
             take = {
                 layer: channels
@@ -180,27 +180,44 @@ def _read(
     return Reading(Layers(found), colour, repaired)
 
 
-def _parts(source: oiio.ImageInput, kind: str, view: str) -> list[tuple[int, str, str]]:
-    """Return the parts to read: number, layer of unprefixed channels, prefix of the view."""
+def _parts(source: oiio.ImageInput, kind: str, view: str) -> list[tuple[int, str, tuple[str, ...]]]:
+    """Return the parts to read.
+
+    Returns:
+        Number, layer of channels without a prefix, and where the part holds several views their
+        names, the one wanted first.
+    """
     if kind != "openexr":
-        return [(0, "", "")]  # further pages of a TIFF or frames of a GIF are other pictures
+        return [(0, "", ())]  # further pages of a TIFF or frames of a GIF are other pictures
     specs: list[oiio.ImageSpec] = []
     while source.seek_subimage(len(specs), 0):
         specs.append(source.spec())
-    multi = list(specs[0].getattribute("multiView") or ())
-    views = multi or list(dict.fromkeys(filter(None, (_text(s, "view") for s in specs))))
+    several = list(specs[0].getattribute("multiView") or ())
+    views = several or list(dict.fromkeys(filter(None, (_text(s, "view") for s in specs))))
     if view and view not in views:
         raise InputError(
             f"it has no view {view!r}", way_out=f"It has {', '.join(views) or 'one view only'}"
         )
     chosen = view or (views[0] if views else "")
-    prefix = f"{chosen}." if multi and chosen != multi[0] else ""
-    parts: list[tuple[int, str, str]] = []
+    # The first view's channels have no prefix.
+    prefixes = ("" if several[:1] == [chosen] else chosen, *several[1:]) if several else ()
+    parts: list[tuple[int, str, tuple[str, ...]]] = []
     for number, spec in enumerate(specs):
         if _text(spec, "view") in ("", chosen):
             name = _text(spec, "oiio:subimagename").removesuffix(f".{chosen}") if parts else ""
-            parts.append((number, name, prefix))
+            parts.append((number, name, prefixes))
     return parts
+
+
+def _of_view(names: Sequence[str], views: tuple[str, ...]) -> dict[int, str]:
+    """Return the channels of the first of several views, index → name without the view."""
+    if not views:
+        return dict(enumerate(names))
+    chosen, *others = views
+    if chosen:
+        start = f"{chosen}."
+        return {i: n.removeprefix(start) for i, n in enumerate(names) if n.startswith(start)}
+    return {i: n for i, n in enumerate(names) if n.partition(".")[0] not in others}
 
 
 def _images(

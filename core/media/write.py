@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import socket
@@ -12,7 +13,7 @@ from pathlib import Path
 import OpenImageIO as oiio
 
 import relume
-from relume.errors import OutputError, RelumeError, UsageError
+from relume.errors import OutputError, UsageError
 from relume.image import Image
 from relume.media.formats import Part, plan
 from relume.media.guard import check_target, fingerprint_of, is_current
@@ -78,7 +79,10 @@ def write(
             temporary.replace(target)
         _sync(target.parent)
     except OSError as error:
-        raise _failed(target, error.strerror or str(error)) from error
+        raise OutputError(
+            f"{target} could not be written ({error.strerror or error})",
+            way_out="Check the folder and its disk, or choose another",
+        ) from error
     return warnings
 
 
@@ -89,6 +93,14 @@ def _temporary(target: Path) -> Iterator[Path]:
     temporary = target.with_name(f".{target.name}{suffix}")
     try:
         yield temporary
+    except OSError as error:
+        # Asked now, while what was written still fills the disk.
+        if error.errno in (errno.ENOSPC, errno.EDQUOT) or _is_full(target.parent):
+            raise OutputError(
+                f"{target} could not be written: the disk is full",
+                way_out="Free some space, or choose another folder",
+            ) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -104,21 +116,21 @@ def _write_parts(temporary: Path, parts: list[Part]) -> None:
     else:
         opened = output.open(name, tuple(part.spec for part in parts))
     if not opened:
-        raise OSError(_reason(output))
+        raise OSError(_reason(output, name))
     closed = False
     try:
         for number, part in enumerate(parts):
             if number and not output.open(name, part.spec, "AppendSubimage"):
-                raise OSError(_reason(output))
+                raise OSError(_reason(output, name))
             for begin in range(0, part.spec.height, _ROWS):
                 end = min(begin + _ROWS, part.spec.height)
                 rows = part.rows(begin, end)
                 y = part.spec.y
                 if not output.write_scanlines(y + begin, y + end, 0, rows):
-                    raise OSError(_reason(output))
+                    raise OSError(_reason(output, name))
         closed = True
         if not output.close():
-            raise OSError(_reason(output))
+            raise OSError(_reason(output, name))
     finally:
         if not closed:
             output.close()
@@ -149,22 +161,14 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
-def _reason(output: oiio.ImageOutput) -> str:
-    return " ".join(output.geterror().split()).rstrip(".") or "no reason given"
+def _reason(output: oiio.ImageOutput, name: str) -> str:
+    """Return what OpenImageIO says, without the name of a file the user never sees."""
+    said = " ".join(output.geterror().replace(f'"{name}"', "").split()).rstrip(".")
+    return said or "no reason given"
 
 
-def _failed(target: Path, reason: str) -> RelumeError:
-    """Return the error, with the state of the disk where that is the likely reason."""
+def _is_full(folder: Path) -> bool:
     try:
-        full = shutil.disk_usage(target.parent).free < 1 << 20
+        return shutil.disk_usage(folder).free < 1 << 20
     except OSError:
-        full = False
-    if full:
-        return OutputError(
-            f"{target} could not be written: the disk is full",
-            way_out="Free some space, or choose another folder",
-        )
-    return OutputError(
-        f"{target} could not be written ({reason})",
-        way_out="Check the folder and its disk, or choose another",
-    )
+        return False
