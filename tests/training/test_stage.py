@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 
 from relume.errors import InputError
+from relume.image import Image
+from relume.light.prefilter import prefilter
+from relume.light.types import Environment
 from relume.training.stage import environment as envs
 from relume.training.stage.camera import Camera
 from relume.training.stage.dataset import (
@@ -149,13 +152,14 @@ def test_lobe_maps_keep_a_constant_and_the_energy() -> None:
         assert kept == pytest.approx(1.0, abs=5e-3)
 
 
-def test_harmonics_are_orthonormal_and_find_directions() -> None:
-    basis = envs.harmonics(envs.texel_directions(128)).reshape(-1, 9).astype(np.float64)
-    weights = np.repeat(envs.row_weights(128), 256)
-    assert np.abs(basis.T @ (basis * weights[:, None]) - np.eye(9)).max() < 1e-3
-    right = envs.harmonics(np.array([1.0, 0.0, 0.0], np.float32))
-    assert right[1] > 0.4
-    assert right[2] == right[3] == 0.0
+def test_lobe_maps_equal_the_prefilters() -> None:
+    rng = np.random.default_rng(4)
+    env = np.exp(rng.normal(0, 2, (64, 128, 3))).astype(np.float32)
+    exponents = (1, 16, 64, 256)
+    maps = prefilter(Environment(Image(env, ("R", "G", "B"))), exponents, 64).specular
+    for exponent in exponents:
+        error = np.abs(envs.lobe_map(env, exponent) - maps[exponent]).max()
+        assert error < 1e-6 * maps[exponent].max()
 
 
 def test_downsampling_keeps_the_energy() -> None:
@@ -215,3 +219,22 @@ def test_a_person_is_the_same_every_time_and_stands_right(assets: Path) -> None:
     assert first.normals[:, 1:-1][right][:, 0].mean() > 0.2
     assert normals[:, 2].mean() > 0.4
     assert np.abs(np.linalg.norm(normals, axis=1) - 1.0).max() < 1e-3
+
+
+def test_subdividing_keeps_the_surface() -> None:
+    from relume.training.stage.validation import subdivided
+
+    vertices = np.array([[0, 0, 0], [2, 0, 0], [0, 2, 0], [2, 2, 1]], np.float32)
+    faces = np.array([[0, 1, 2], [1, 3, 2]], np.int32)
+
+    def area(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+        a, b, c = (points[triangles[:, k]] for k in range(3))
+        return np.cross(b - a, c - a)
+
+    face, weights, fine = subdivided(vertices, faces, 2)
+    points = np.einsum("vk,vkc->vc", weights, vertices[faces[face]])
+    assert len(fine) == 16 * len(faces)
+    assert np.allclose(area(points, fine).sum(0), area(vertices, faces).sum(0), atol=1e-5)
+    # No triangle is turned over.
+    normals = area(vertices, faces)[face[fine[:, 0]]]
+    assert (np.einsum("fc,fc->f", area(points, fine), normals) > 0).all()

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from relume.errors import InputError
+from relume.light import harmonics as spherical
+from relume.light import latlong
 from relume.training.stage.assets import assets_root
 
 F32 = NDArray[np.float32]
@@ -70,48 +72,29 @@ def read(name: str, width: int = 128) -> F32:
 
 
 def downsample(env: F32, width: int) -> F32:
-    """Average a lat-long picture by solid angle to `width` columns, keeping its energy.
+    """Average a lat-long picture by solid angle to `width` columns; smaller ones stay as they are.
 
     Args:
-        env: h×2h×3 radiance, h a multiple of width/2 (else returned as it is if smaller).
+        env: h×2h×3 radiance.
         width: columns of the result.
     """
-    height, columns = env.shape[:2]
-    factor = columns // width
-    if factor <= 1:
-        return np.array(env, np.float32)
-    bands = row_weights(height)
-    weighted = env.astype(np.float64) * bands[:, None, None]
-    shape = (height // factor, factor, width, factor, 3)
-    total = weighted[: shape[0] * factor, : width * factor].reshape(shape).sum(axis=(1, 3))
-    area = bands[: shape[0] * factor].reshape(shape[0], factor).sum(axis=1) * factor
-    return np.asarray(total / area[:, None, None], np.float32)
+    return env if env.shape[1] <= width else latlong.resize(env, width // 2)
 
 
 def row_weights(height: int) -> F64:
     """Return the solid angle of one texel of each row of a height×2·height lat-long picture."""
-    edges = np.cos(np.linspace(0.0, np.pi, height + 1))
-    return np.asarray((edges[:-1] - edges[1:]) * (np.pi / height))
+    return latlong.solid_angles(height)
 
 
 @lru_cache(maxsize=8)
 def texel_directions(height: int) -> F32:
     """Return h×2h×3 unit directions of texel centres: the image centre is −Z, u grows to +X."""
-    phi = ((np.arange(2 * height) + 0.5) / (2 * height) - 0.5) * 2.0 * np.pi
-    lat = (0.5 - (np.arange(height) + 0.5) / height) * np.pi
-    lat, phi = np.meshgrid(lat, phi, indexing="ij")
-    return np.stack(
-        [np.sin(phi) * np.cos(lat), np.sin(lat), -np.cos(phi) * np.cos(lat)], axis=-1
-    ).astype(np.float32)
+    return latlong.directions(height).astype(np.float32)
 
 
 def rotated(env: F32, degrees: float) -> F32:
     """Return the light turned by `degrees`: content moves right, between texels linearly."""
-    shift = degrees / 360.0 * env.shape[1]
-    whole = int(np.floor(shift))
-    part = np.float32(shift - whole)
-    first = np.roll(env, whole, axis=1)
-    return np.asarray(first * (1 - part) + np.roll(first, 1, axis=1) * part, np.float32)
+    return latlong.turn(env, degrees)
 
 
 def fibonacci(count: int, rng: np.random.Generator | None = None) -> F32:
@@ -163,33 +146,13 @@ def _cells(directions: bytes, count: int, height: int) -> NDArray[np.int64]:
 
 
 def harmonics(directions: F32) -> F32:
-    """Return the nine real spherical harmonics to order 2 at directions, last axis 9.
-
-    Orthonormal, no Condon–Shortley phase, index l²+l+m, polar axis +Y, azimuth from +Z to +X.
-    """
-    x, y, z = np.moveaxis(directions, -1, 0)
-    one = np.full_like(x, 0.28209479)
-    return np.stack(
-        [
-            one,
-            0.48860251 * x,
-            0.48860251 * y,
-            0.48860251 * z,
-            1.09254843 * x * z,
-            1.09254843 * x * y,
-            0.31539157 * (3.0 * y * y - 1.0),
-            1.09254843 * y * z,
-            0.54627422 * (z * z - x * x),
-        ],
-        axis=-1,
-    ).astype(np.float32)
+    """Return the nine real spherical harmonics to order 2 at directions, last axis 9."""
+    return spherical.evaluate(directions, 2).astype(np.float32)
 
 
 def project(env: F32) -> F32:
     """Return the 9×3 spherical-harmonic coefficients of an environment to order 2."""
-    basis = harmonics(texel_directions(env.shape[0])).reshape(-1, 9).astype(np.float64)
-    weighted = env.astype(np.float64) * row_weights(env.shape[0])[:, None, None]
-    return np.asarray(basis.T @ weighted.reshape(-1, 3), np.float32)
+    return spherical.project(env, 2).astype(np.float32)
 
 
 @lru_cache(maxsize=16)
@@ -211,6 +174,9 @@ def _lobe_kernel(exponent: int, height: int, rows: int) -> NDArray[np.complex64]
 def lobe_map(env: F32, exponent: int) -> F32:
     """Convolve an environment with a normalised Phong lobe, (n+1)/2π max(0, r·ω)ⁿ.
 
+    The same sum as `relume.light.prefilter`'s with the kernels kept: a data loader lights thousands
+    of views with maps of one size.
+
     Args:
         env: h×2h×3 radiance.
         exponent: n.
@@ -226,17 +192,5 @@ def lobe_map(env: F32, exponent: int) -> F32:
 
 
 def lookup(picture: F32, directions: F32) -> F32:
-    """Read a lat-long picture at P×3 unit directions, bilinear, wrapping in u."""
-    height, width = picture.shape[:2]
-    x, y, z = directions.T
-    u = (np.arctan2(x, -z) / (2.0 * np.pi) + 0.5) * width - 0.5
-    v = np.clip((0.5 - np.arcsin(np.clip(y, -1, 1)) / np.pi) * height - 0.5, 0, height - 1)
-    left = np.floor(u).astype(np.int64)
-    top = np.minimum(np.floor(v).astype(np.int64), height - 2) if height > 1 else v.astype(int) * 0
-    fu, fv = (u - left)[:, None], (v - top)[:, None]
-    right = (left + 1) % width
-    left = left % width
-    below = np.minimum(top + 1, height - 1)
-    upper = picture[top, left] * (1 - fu) + picture[top, right] * fu
-    lower = picture[below, left] * (1 - fu) + picture[below, right] * fu
-    return np.asarray(upper * (1 - fv) + lower * fv, np.float32)
+    """Read a lat-long picture at P×3 unit directions, bilinear."""
+    return latlong.look_up(picture, directions)
