@@ -74,7 +74,7 @@ class Batches:
         albedo.reshape(-1, 3)[view.index] *= dye
         planes = np.concatenate([plate, view.normals, albedo], -1)
         alpha, straight = frame.cut(planes, view.alpha)
-        foreground, normals, albedo_plane = straight.split(3)
+        foreground, normals, albedo_plane = straight[:3], straight[3:6], straight[6:]
         normals = frame.turn(normals)
         # `normalize` over three planes takes four times as long.
         length = (normals * normals).sum(0, keepdim=True).sqrt().clamp_min(1e-6)

@@ -95,6 +95,8 @@ class Pool:
                 )
             partial.replace(path)
         with np.load(path, allow_pickle=False) as stored:
+            if "maps" not in stored:
+                return cls([lamp(image.astype(np.float32)) for image in stored["radiance"]])
             planes = (stored["radiance"], stored["maps"], stored["harmonics"])
         return cls([Lamp(*parts) for parts in zip(*planes, strict=True)])
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ def build(name: str) -> nn.Module:
     return network
 
 
-class _Task:
+class _Task(ABC):
     """What the three tasks share: batches, validation pictures, the coarse pass at any scale."""
 
     name = ""
@@ -90,9 +91,15 @@ class _Task:
         ]
         return {key: float(np.mean([f[key] for f in found])) for key in (found or [{}])[0]}
 
+    @abstractmethod
+    def loss(
+        self, model: nn.Module, batch: Mapping[str, Tensor]
+    ) -> tuple[Tensor, dict[str, float | Tensor]]:
+        """Return the scalar to minimise and figures to log."""
+
+    @abstractmethod
     def figures(self, model: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, float]:
         """Return the figures of one batch."""
-        raise NotImplementedError
 
 
 def _side(batch: Mapping[str, Tensor]) -> int:
@@ -206,7 +213,8 @@ class _Later(_Task):
         if "albedo" in self.earlier and bool(batch.get("predicted", torch.tensor(True))):
             with torch.no_grad():
                 network = self.earlier["albedo"].to(batch["plate"].device)
-                return decode(network(albedo_input(batch, normals), _side(batch)).float())
+                colour: Tensor = network(albedo_input(batch, normals), _side(batch)).float()
+                return decode(colour)
         return batch["albedo"]
 
 

@@ -187,7 +187,8 @@ class _Loop:
         return Result(model, self.step, self.seconds, self.figures)
 
     def _place(self, model: nn.Module) -> nn.Module:
-        return model.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        placed: nn.Module = model.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return placed
 
     def _progress(self) -> float:
         done = self.step / self.plan.steps
@@ -213,7 +214,7 @@ class _Loop:
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.half):
             loss, figures = self.task.loss(self.model, batch)
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.plan.clip)
         skipped = not bool(torch.isfinite(norm))
         if not skipped:

@@ -98,16 +98,16 @@ def _margin(mask: NDArray[np.bool_], box: Box) -> tuple[I32, I32]:
     near = np.full(ring.shape, -1, np.int64)
     rows, columns = np.nonzero(inside)
     near[rows + 1, columns + 1] = (rows + box.y0) * width + columns + box.x0
-    near = near.reshape(-1)
+    flat = near.reshape(-1)
     band = np.flatnonzero(ring)
     steps = (-1, 1, -stride, stride, -stride - 1, -stride + 1, stride - 1, stride + 1)
     empty = band
     while len(empty):
         found = np.full(len(empty), -1, np.int64)
         for step in steps:
-            found = np.where(found < 0, near[empty + step], found)
-        near[empty] = found
+            found = np.where(found < 0, flat[empty + step], found)
+        flat[empty] = found
         empty = empty[found < 0]
     rows, columns = np.divmod(band, stride)
     place = (rows - 1 + box.y0) * width + columns - 1 + box.x0
-    return place.astype(np.int32), near[band].astype(np.int32)
+    return place.astype(np.int32), flat[band].astype(np.int32)

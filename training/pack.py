@@ -1,0 +1,187 @@
+"""Pack what a bare GPU machine needs to go on training: torch, numpy and scipy, no network.
+
+`python -m relume.training.pack OUT.tar.xz --lit LIT --runs RUNS`
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import lzma
+import tarfile
+from collections.abc import Iterable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relume.training.lights import Pool
+from relume.training.lit import LitView, pool, read_lit, write_lit
+from relume.training.stage.dataset import list_views
+from relume.training.trainer import CHECKPOINT, LOG
+
+LIMIT = 60_000_000
+"""Bytes that a pack may take."""
+
+_CODE = {"core": "relume", "training": "relume/training", "ocio": "relume/ocio"}
+
+_README = """\
+# relume training pack
+
+Needs Python 3.11 or newer with torch, numpy, scipy and safetensors; nothing is fetched.
+{views} of {known} training views are inside, {held} for validation, and {lights} lights.
+
+    tar xJf {archive} && cd relume-pack
+    export PYTHONPATH=$PWD/code
+{commands}
+
+Each command goes on from `runs/NAME/checkpoint.pt` where there is one and can be killed at any
+time; a `--seed` must stay what it was ({seed}). Bring back `runs/*/checkpoint.pt` and
+`runs/*/log.jsonl`. Then, where the whole project is installed:
+
+    python -m relume.training.release runs STAGE core/weights
+
+Making more views needs the assets, trimesh, embreex and OpenImageIO:
+
+    python -m relume.training.stage make STAGE --count 2000
+    python -m relume.training.lit STAGE lit
+"""
+
+
+def pack(
+    out: Path,
+    lit: Path,
+    runs: Path | None,
+    names: Iterable[str] = ("normals", "albedo", "transport"),
+    *,
+    limit: int = LIMIT,
+    lights: int = 6,
+    held: int = 8,
+) -> int:
+    """Write the archive and return how many training views fitted.
+
+    Args:
+        out: the `.tar.xz` to write.
+        lit: folder of lit views.
+        runs: folder of runs to resume; None starts afresh.
+        names: networks to train.
+        limit: bytes the archive may take.
+        lights: lights a view keeps.
+        held: validation views.
+    """
+    repository = Path(__file__).resolve().parents[1]
+    entries = list(_code(repository))
+    for name in names if runs is not None else ():
+        for file in (CHECKPOINT, LOG):
+            path = Path(runs or "") / name / file
+            if path.exists():
+                entries.append((f"runs/{name}/{file}", path.read_bytes()))
+    pools = {split: pool(split, lit) for split in ("train", "val")}
+    entries += [(f"lit/lights_{split}.npz", _lights(lamps)) for split, lamps in pools.items()]
+    for path in list_views(lit, "val")[:held]:
+        entries.append((f"lit/val/{path.name}", _view(path, lights, out.parent)))
+    spent = sum(_size(data) for _, data in entries) + 20_000
+    known = list_views(lit, "train")
+    # Every third view first, then those between: whatever fits is spread over all people.
+    fitted = 0
+    for path in [view for first in range(3) for view in known[first::3]]:
+        data = _view(path, lights, out.parent)
+        size = _size(data)
+        if spent + size > limit:
+            break
+        entries.append((f"lit/train/{path.name}", data))
+        spent += size
+        fitted += 1
+    readme = _README.format(
+        views=fitted,
+        known=len(known),
+        held=min(held, len(list_views(lit, "val"))),
+        lights=sum(len(lamps) for lamps in pools.values()),
+        archive=out.name,
+        commands="\n".join(
+            f"    python3 -m relume.training.relight_nets {name} lit runs --device cuda"
+            " --size 256 --batch 32 --steps 30000"
+            for name in names
+        ),
+        seed=1,
+    )
+    entries.append(("README.md", readme.encode()))
+    with tarfile.open(out, "w:xz", preset=6) as archive:
+        for name, data in entries:
+            info = tarfile.TarInfo(f"relume-pack/{name}")
+            info.size, info.mode = len(data), 0o644
+            archive.addfile(info, io.BytesIO(data))
+    return fitted
+
+
+def _code(repository: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield the package's sources in the folders that Python imports them from."""
+    for folder, package in _CODE.items():
+        for path in sorted((repository / folder).rglob("*.py")):
+            yield f"code/{package}/{path.relative_to(repository / folder)}", path.read_bytes()
+    # The package asks for its version, which only an installed one has.
+    release = version("relume")
+    metadata = f"Metadata-Version: 2.1\nName: relume\nVersion: {release}\n"
+    yield f"code/relume-{release}.dist-info/METADATA", metadata.encode()
+
+
+def _lights(lamps: Pool) -> bytes:
+    """Return a pool without its maps, which the reader convolves again."""
+    buffer = io.BytesIO()
+    images = np.stack([np.clip(each.radiance, 0, 6e4) for each in lamps.lamps])
+    np.savez(buffer, radiance=_coarse(images.astype(np.float16), 2))
+    return buffer.getvalue()
+
+
+def _view(path: Path, lights: int, scratch: Path) -> bytes:
+    """Return a lit view with fewer lights and shorter mantissas."""
+    view = read_lit(path)
+    small = LitView(
+        name=view.name,
+        alpha=view.alpha,
+        normals=_coarse(view.normals.astype(np.float16), 3).astype(np.float32),
+        albedo=_coarse(view.albedo.astype(np.float16), 4).astype(np.float32),
+        labels=view.labels,
+        index=view.index,
+        lamps=view.lamps[:lights],
+        diffuse=_coarse(view.diffuse[:lights], 4),
+        specular=_coarse(view.specular[:lights], 5),
+        transfer=_coarse(view.transfer, 4),
+        meta=view.meta,
+    )
+    temporary = scratch / f".{view.name}.pack.npz"
+    try:
+        write_lit(temporary, small)
+        return temporary.read_bytes()
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _coarse(values: NDArray[np.float16], bits: int) -> NDArray[np.float16]:
+    """Round the last bits of half-precision mantissas away, so that they compress."""
+    raw = np.ascontiguousarray(values).view(np.uint16).astype(np.uint32) + (1 << (bits - 1))
+    kept = (raw >> bits << bits).astype(np.uint16).view(np.float16)
+    return np.where(np.isfinite(kept), kept, values)
+
+
+def _size(data: bytes) -> int:
+    return len(lzma.compress(data, preset=1)) + 512
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(prog="relume.training.pack", description=__doc__)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--lit", type=Path, required=True, help="folder of lit views")
+    parser.add_argument("--runs", type=Path, help="folder of runs to go on with")
+    parser.add_argument("--name", action="append", help="a network; all three by default")
+    parser.add_argument("--limit", type=int, default=LIMIT, help="bytes")
+    given = parser.parse_args()
+    names = given.name or ("normals", "albedo", "transport")
+    count = pack(given.out, given.lit, given.runs, names, limit=given.limit)
+    print(f"{given.out}: {given.out.stat().st_size / 1e6:.1f} MB, {count} training views")
+
+
+if __name__ == "__main__":
+    main()
