@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import torch
 
+NETWORK_SPACE = "lin_rec709_scene"
+"""The primaries networks were trained in, and read whatever the working space is."""
+
 SLOPE = 16.0
 WHITE = 65.0
 """Scene-linear 4.0 encodes to 1.0; larger values go on above it."""

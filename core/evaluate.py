@@ -12,6 +12,7 @@ from relume.cache import MemoryCache
 from relume.context import Context as Context
 from relume.context import Progress as Progress
 from relume.context import Settings as Settings
+from relume.encoding import NETWORK_SPACE
 from relume.errors import Exit, RelumeError, UsageError
 from relume.graph import Graph, inputs_first
 from relume.image import DATA, Image, Layers
@@ -65,7 +66,7 @@ class _Request:
     def __init__(self, keys: Mapping[_Step, str]) -> None:
         self.keys = keys
         self.results: dict[str, tuple[Any, ...]] = {}
-        self.converted: dict[tuple[str, str], Any] = {}
+        self.converted: dict[tuple[str, str, str], Any] = {}
 
 
 @contextmanager
@@ -318,22 +319,28 @@ class Evaluator:
         """Return what a wire brings from a frame, converted to what its port needs."""
         source = _Step(wire.source, at)
         value = self._output(request, source, wire.output)
-        if wire.port.colour != "scene_linear":
+        space = {
+            "scene_linear": self.graph.working_space,
+            "network": NETWORK_SPACE,
+        }.get(wire.port.colour)
+        if space is None:
             return value
-        # Several ports want the same plate in the working space: it is converted once.
-        where = request.keys[source], wire.output
+        # Several ports want the same plate in the same space: it is converted once.
+        where = request.keys[source], wire.output, space
         if where not in request.converted:
             with _blame(*step):
-                request.converted[where] = self._in_working_space(value)
+                request.converted[where] = _in_space(value, space)
         return request.converted[where]
 
-    def _in_working_space(self, value: Any) -> Any:
-        if isinstance(value, Environment):
-            return replace(value, image=self._in_working_space(value.image))
-        if isinstance(value, Layers):
-            return Layers({name: self._in_working_space(layer) for name, layer in value.items()})
-        if not isinstance(value, Image) or value.colour in (DATA, self.graph.working_space):
-            return value
-        from relume.colour import convert
 
-        return convert(value, self.graph.working_space)
+def _in_space(value: Any, space: str) -> Any:
+    """Convert the light in a value to a colour space; numbers that are no light stay."""
+    if isinstance(value, Environment):
+        return replace(value, image=_in_space(value.image, space))
+    if isinstance(value, Layers):
+        return Layers({name: _in_space(layer, space) for name, layer in value.items()})
+    if not isinstance(value, Image) or value.colour in (DATA, space):
+        return value
+    from relume.colour import convert
+
+    return convert(value, space)

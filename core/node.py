@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 from relume.errors import UsageError
 from relume.knobs import File, Knob
 
-PortColour = Literal["scene_linear", "data", "any"]
+PortColour = Literal["scene_linear", "network", "data", "any"]
 Frames = tuple[int, int] | Literal["first"]
 
 
@@ -47,8 +47,8 @@ class In(Port):
         type: what may be wired here.
         doc: what it is for.
         colour: what the port needs; the evaluator converts images to it, unpremultiplied.
-            `scene_linear` is the working space, `data` takes stored numbers unchanged, `any`
-            takes whatever comes.
+            `scene_linear` is the working space, `network` the one networks read, `data` takes
+            stored numbers unchanged, `any` takes whatever comes.
         frames: offsets (first, last) of the frames wanted around the current one, clamped to the
             shot and passed as a tuple; `first` is the first frame of the shot.
         optional: whether the port may be left unwired; compute then receives None, or an empty

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from relume.evaluate import Context
+from relume.context import Context
 from relume.knobs import Colour, Float
 from relume.light.types import Light
 from relume.node import In, Node, Out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from relume.evaluate import Context
+from relume.context import Context
 from relume.image import Image
 from relume.node import In, Node, Out
 
@@ -15,7 +15,7 @@ class Albedo(Node):
 
     id, version, category = "albedo", 1, "Reflectance"
     weights = ("albedo",)
-    foreground = In(Image, "Straight foreground.")
+    foreground = In(Image, "Straight foreground.", colour="network")
     matte = In(Image, "Matte of the subject.", colour="data")
     normals = In(Image, "Normals of the subject.", colour="data")
     anchor = In(float, "Exposure anchor of the shot.")

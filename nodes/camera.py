@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from relume.context import Context
 from relume.errors import InputError
-from relume.evaluate import Context
 from relume.geometry.camera import Camera as PlateCamera
 from relume.image import Image
 from relume.knobs import File, Float

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from relume.colour import convert
-from relume.evaluate import Context
+from relume.context import Context
 from relume.image import Image
 from relume.knobs import ColourSpace as Space
 from relume.node import In, Node, Out

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from relume.compositing.resample import crop
-from relume.evaluate import Context
+from relume.context import Context
 from relume.image import Box, Image
 from relume.knobs import Int
 from relume.node import In, Node, Out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from relume.evaluate import Context
+from relume.context import Context
 from relume.geometry.camera import Camera
 from relume.image import Image
 from relume.knobs import Float

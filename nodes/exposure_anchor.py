@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from relume.evaluate import Context
+from relume.context import Context
 from relume.exposure import measure_anchor
 from relume.image import Image
 from relume.knobs import OptionalFloat
@@ -17,7 +17,7 @@ class ExposureAnchor(Node):
     """
 
     id, version, category = "exposure_anchor", 1, "Matte"
-    plate = In(Image, "The plate.", frames="first")
+    plate = In(Image, "The plate.", colour="network", frames="first")
     out = Out(float, "Stops to add before a network reads the plate.")
     stops = OptionalFloat(None, "The anchor; unset, it is measured.", unit="stops", min=-40, max=40)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from relume.compositing.grade import Grading, grade
-from relume.evaluate import Context
+from relume.context import Context
 from relume.image import Image
 from relume.knobs import Colour, Float
 from relume.node import In, Node, Out

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from relume.context import Context
 from relume.errors import InputError
-from relume.evaluate import Context
 from relume.image import Image
 from relume.knobs import ColourSpace, Text
 from relume.node import Node, Out

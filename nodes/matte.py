@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from relume.evaluate import Context
+from relume.context import Context
 from relume.image import Image
 from relume.node import In, Node, Out
 
@@ -27,7 +27,7 @@ class Matte(Node):
 
     id, version, category = "matte", 1, "Matte"
     weights = ("matte",)
-    plate = In(Image, "The plate.")
+    plate = In(Image, "The plate.", colour="network")
     anchor = In(float, "Exposure anchor of the shot.")
     guide = In(Image, "Trimap or hint mask; it always wins.", colour="data", optional=True)
     matte = Out(Image, "The matte, A from 0 to 1.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from relume.evaluate import Context
+from relume.context import Context
 from relume.image import Image
 from relume.node import In, Node, Out
 
@@ -17,7 +17,7 @@ class Normals(Node):
 
     id, version, category = "normals", 1, "Geometry"
     weights = ("normals",)
-    foreground = In(Image, "Straight foreground.")
+    foreground = In(Image, "Straight foreground.", colour="network")
     matte = In(Image, "Matte of the subject.", colour="data")
     anchor = In(float, "Exposure anchor of the shot.")
     normals = Out(Image, "X, Y, Z.")

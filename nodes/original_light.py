@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from relume.evaluate import Context
+from relume.context import Context
 from relume.light.types import Light
 from relume.light.types import OriginalLight as Original
 from relume.node import Node, Out

@@ -6,7 +6,7 @@ from typing import cast
 
 from relume.compositing.merge import over
 from relume.compositing.resample import Fit
-from relume.evaluate import Context
+from relume.context import Context
 from relume.image import Image
 from relume.knobs import Choice
 from relume.node import In, Node, Out

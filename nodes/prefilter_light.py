@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from relume.evaluate import Context
+from relume.context import Context
 from relume.knobs import Int, Ints
 from relume.light.prefilter import EXPONENTS, HEIGHT, prefilter
 from relume.light.types import Environment, LightMaps
@@ -22,7 +22,7 @@ class PrefilterLight(Node):
     environment = In(Environment, "Lat-long radiance, any size.")
     light_maps = Out(LightMaps, "Diffuse irradiance and one Phong lobe an exponent.")
     exponents = Ints(EXPONENTS, "Phong exponents of the specular maps.", min=1, max=1024)
-    height = Int(HEIGHT, "Rows of the maps; lobes above 64 need more.", min=8, max=2048, unit="px")
+    height = Int(HEIGHT, "Rows of the maps; lobes above 64 need more.", min=8, max=2048)
 
     def compute(self, ctx: Context, environment: Environment) -> LightMaps:
         """Convolve."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from relume.context import Context
 from relume.errors import UsageError
-from relume.evaluate import Context
 from relume.image import Image
 from relume.knobs import ColourSpace, File, Int, Text
 from relume.media.sequence import resolve

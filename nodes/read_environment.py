@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from relume.evaluate import Context
+from relume.context import Context
 from relume.knobs import ColourSpace, File, Int
 from relume.light.types import Environment
 from relume.node import Node, Out

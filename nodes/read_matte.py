@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from relume.evaluate import Context
+from relume.context import Context
 from relume.image import Image
 from relume.knobs import File, Int
 from relume.node import Node, Out
@@ -10,7 +10,7 @@ from relume.nodes.read import source
 
 
 class ReadMatte(Node):
-    """Read a matte, mask or trimap: `matte.A` of the file, else `A` unless it is constant, else `R`.
+    """Read a matte, mask or trimap: `matte.A`, else `A` unless it is constant, else `R`.
 
     Its numbers are taken as they are stored; no colour space is asked for.
     """

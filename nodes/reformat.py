@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from relume.compositing.resample import FILTERS, Fit, reformat
-from relume.evaluate import Context
+from relume.context import Context
 from relume.image import Image
 from relume.knobs import Choice, Int
 from relume.node import In, Node, Out

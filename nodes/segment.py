@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from relume.evaluate import Context
+from relume.context import Context
 from relume.image import Image
 from relume.node import In, Node, Out
 
@@ -12,7 +12,7 @@ class Segment(Node):
 
     id, version, category = "segment", 1, "Matte"
     weights = ("matte",)
-    plate = In(Image, "The plate.")
+    plate = In(Image, "The plate.", colour="network")
     anchor = In(float, "Exposure anchor of the shot.")
     keep = In(Image, "Mask drawn over what belongs to the subject.", colour="data", optional=True)
     reject = In(Image, "Mask drawn over what does not.", colour="data", optional=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from relume.compositing.channels import shuffle
-from relume.evaluate import Context
+from relume.context import Context
 from relume.image import Image
 from relume.knobs import Texts
 from relume.node import In, Node, Out

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from relume.evaluate import Context
+from dataclasses import replace
+
+from relume.context import Context
+from relume.encoding import NETWORK_SPACE
 from relume.geometry.camera import Camera
 from relume.image import Image
 from relume.node import In, Node, Out
@@ -40,7 +43,20 @@ class Transport(Node):
         camera: Camera | None,
     ) -> LightTransport:
         """Run the transport network."""
+        from relume.colour import convert
         from relume.shading.analyse import analyse_transport
 
-        network = ctx.weights("transport")
-        return analyse_transport(foreground, matte, normals, albedo, anchor, network, camera)
+        views = None
+        if camera is not None:
+            views = camera.views(foreground.data, foreground.display, foreground.pixel_aspect)
+        transport = analyse_transport(
+            convert(foreground, NETWORK_SPACE),
+            matte,
+            normals,
+            convert(albedo, NETWORK_SPACE),
+            anchor,
+            ctx.weights("transport"),
+            views,
+        )
+        # The weights hold for every colour space; the colours they are applied to do not.
+        return replace(transport, foreground=foreground, albedo=albedo)

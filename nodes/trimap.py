@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from relume.evaluate import Context
+from relume.context import Context
 from relume.image import Image
 from relume.knobs import Choice, Float
 from relume.node import In, Node, Out

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from relume.compositing.alpha import unpremultiply
-from relume.evaluate import Context
+from relume.context import Context
 from relume.image import Image
 from relume.node import In, Node, Out
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from relume.colour import convert
-from relume.evaluate import Context
+from relume.context import Context
 from relume.image import Image, Layers
 from relume.knobs import Bool, Choice, ColourSpace, OutputFile
 from relume.node import Many, Node, Out
