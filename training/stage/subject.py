@@ -120,7 +120,7 @@ def make_subject(person: int, style: int, pose: int) -> Subject:
         outward = unit(outward)
         strands.append((points, colours, width))
         meshes.append(hairs.ribbons(points, colours, width, outward, look))
-    cloth_shine = float(wear.uniform(0.2, 0.9))
+    cloth_shine = float(wear.uniform(0.1, 0.5))
     return Subject(
         meshes=meshes,
         strands=strands,
