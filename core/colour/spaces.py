@@ -17,7 +17,7 @@ import numpy as np
 import PyOpenColorIO as ocio
 from numpy.typing import NDArray
 
-from relume.colour.config import config, pinned, user_config_path
+from relume.colour.config import config, config_digest, pinned, user_config_path
 from relume.errors import UsageError
 from relume.image import DATA
 from relume.ocio import ACES_WHITE, DISPLAY_ROLE, GAMUTS, SCENE_ROLE, WORKING_SPACE, Chromaticities
@@ -68,6 +68,12 @@ def resolve(name: str) -> Space:
     Raises:
         UsageError: neither the configuration in force nor the pinned one knows the name.
     """
+    return _resolve(config_digest(), name)
+
+
+@lru_cache(maxsize=1024)
+def _resolve(digest: str, name: str) -> Space:
+    del digest  # another configuration gives another answer
     key = name.strip()
     if key.lower() == DATA:
         return Space(DATA, "data")

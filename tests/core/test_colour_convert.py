@@ -6,6 +6,7 @@ import threading
 from dataclasses import replace
 
 import numpy as np
+import OpenImageIO as oiio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +17,7 @@ from relume.colour.spaces import resolve, to_ap0
 from relume.colour.transforms import transform
 from relume.errors import UsageError
 from relume.image import Image
-from relume.ocio import GAMUTS
+from relume.ocio import GAMUTS, PINNED
 
 REC709_TO_ACESCG = np.array(
     [
@@ -95,6 +96,19 @@ def test_there_and_back_is_the_same_picture(space: str, seed: int) -> None:
     there = colour.convert(rgb(pixels, "lin_ap1_scene"), space)
     back = colour.convert(there, "lin_ap1_scene").pixels
     np.testing.assert_allclose(back, pixels, rtol=1e-4, atol=2e-4 * pixels.max(axis=2).max())
+
+
+def test_both_libraries_read_the_pinned_configuration() -> None:
+    """OpenImageIO brings an OCIO of its own, and goes on with a dozen spaces where it cannot."""
+    theirs = oiio.ColorConfig(PINNED)
+    ours = [space.getName() for space in colour.pinned().getColorSpaces()]
+    assert set(ours) <= set(theirs.getColorSpaceNames())
+    source = oiio.ImageBuf(picture())
+    result = oiio.ImageBufAlgo.colorconvert(
+        source, "ARRI LogC4", "ACEScg", colorconfig=PINNED
+    ).get_pixels(oiio.FLOAT)
+    expected = colour.convert(rgb(picture(), "ARRI LogC4"), "ACEScg").pixels
+    np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["acescg", "ACEScg", "lin_ap1", "scene_linear", "LIN_AP1_SCENE"])
