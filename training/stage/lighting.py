@@ -10,14 +10,16 @@ from scipy.ndimage import gaussian_filter
 
 from relume.training.stage import environment as envs
 from relume.training.stage.dataset import View
-from relume.training.stage.geometry import HAIR, SKIN, unit
+from relume.training.stage.geometry import CLOTH, HAIR, OTHER, SKIN, unit
 
 F32 = NDArray[np.float32]
 
 _SCATTER = np.array([1.6, 0.55, 0.28])
 """Mean distance light travels in skin, R, G, B, millimetres (Jensen et al. 2001, skin)."""
-_REFLECTANCE = {SKIN: 0.028, HAIR: 0.0465, 3: 0.04, 4: 0.025}
+_REFLECTANCE = {SKIN: 0.028, CLOTH: 0.04, OTHER: 0.025}
 """Specular reflectance at normal incidence of each label."""
+_GRAZING = {SKIN: 0.28, CLOTH: 0.08, OTHER: 0.6}
+"""Specular reflectance at grazing angles: rough surfaces shadow themselves, loose ones most."""
 _STRANDS = (0.17, 0.24, 0.024, 1.3)
 """Weights of hair's lobes: scattered by albedo and by its square root, mirrored, transmitted.
 
@@ -55,8 +57,11 @@ class Prepared:
         view: the view.
         normals: P×3.
         gate: P×256, 1 where a direction is unblocked and above the surface.
+        open: P, how much light reaches the surfaces that each point sees: the square of the share
+            of the sky it sees itself. (Bounced light was found as if nothing shaded them; in a
+            mouth it is a tenth of that.)
         reflected: P×3 mirror directions of the ray to the camera.
-        fresnel: P Schlick factors without the normal reflectance, (1−F0)(1−cos)⁵.
+        facing: P cosines between normal and ray to the camera.
         lobes: exponent → P share of the lobe that is not blocked.
         labels: P.
         fibre: hair pixels' positions in P, and their 256 weights of three lobes.
@@ -65,6 +70,7 @@ class Prepared:
     view: View
     normals: F32
     gate: F32
+    open: F32
     reflected: F32
     facing: F32
     lobes: dict[int, F32]
@@ -104,10 +110,13 @@ def prepare(view: View) -> Prepared:
         # Directions are 14° apart: a narrower lobe could fall between them.
         lobe = _power(mirror, min(exponent, 48))
         shares[exponent] = (lobe * seen).sum(axis=1) / np.maximum(lobe.sum(axis=1), 1e-6)
+    above = np.maximum(cosine, 0.0)
+    gate = seen * (cosine > 0.0)
     return Prepared(
         view=view,
         normals=normals,
-        gate=seen * (cosine > 0.0),
+        gate=gate,
+        open=(gate * above).sum(axis=1) ** 2 / np.maximum(above.sum(axis=1), 1e-6) ** 2,
         reflected=reflected,
         facing=np.clip(facing, 0.0, 1.0),
         lobes=shares,
@@ -182,7 +191,7 @@ def relit(view: View | Prepared, env: F32, rotation: float = 0.0) -> Lit:
     moments, flux = envs.cell_moments(env, seen.directions)
     received = ready.gate @ moments.reshape(len(moments), 9)
     direct = np.einsum("pa,pac->pc", ready.normals, received.reshape(-1, 3, 3)) / np.pi
-    bounced = np.einsum("pkc,kc->pc", seen.bounce, envs.project(env))
+    bounced = np.einsum("pkc,kc->pc", seen.bounce, envs.project(env)) * ready.open[:, None]
     # A truncated series may dip below zero under a single lamp.
     irradiance = direct + bounced
     hair, fibre, mirrored, passed = ready.fibre
@@ -216,8 +225,7 @@ def _specular(ready: Prepared, env: F32) -> F32:
             continue
         base = _REFLECTANCE[int(name)]
         fresnel = base + (1.0 - base) * (1.0 - ready.facing[here]) ** 5
-        # Rough surfaces shadow themselves at grazing angles and never reach a mirror's 1.
-        fresnel = np.minimum(fresnel, 0.28 if int(name) != 4 else 0.6)
+        fresnel = np.minimum(fresnel, _GRAZING[int(name)])
         for exponent, weight in lobes:
             if exponent not in maps:
                 maps[exponent] = envs.lobe_map(env, exponent)

@@ -85,9 +85,9 @@ def surface(job: dict[str, Any], prefix: str) -> Any:
     """Make a mesh object with its smooth normals, colours and material."""
     vertices, faces = job[prefix + "vertices"], job[prefix + "faces"]
     data = bpy.data.meshes.new(prefix)
-    data.from_pydata(vertices.tolist(), [], faces.tolist())
+    data.from_pydata(vertices, [], faces)
     data.shade_smooth()
-    data.normals_split_custom_set_from_vertices(job[prefix + "normals"].tolist())
+    data.normals_split_custom_set_from_vertices(job[prefix + "normals"])
     colour = data.color_attributes.new("colour", "FLOAT_COLOR", "POINT")
     rgba = np.ones((len(vertices), 4), np.float32)
     rgba[:, :3] = job[prefix + "colour"]

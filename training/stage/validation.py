@@ -137,7 +137,10 @@ def job(
         if mesh.label == HAIR:
             continue
         triangles = np.flatnonzero(scene.part == part).astype(np.int32)
-        times = {SKIN: 1, CLOTH: 2}.get(mesh.label, 0)
+        times = {SKIN: 1}.get(mesh.label, 0)
+        if mesh.label == CLOTH:
+            # Patterns are stored at vertices, which must be closer together than their threads.
+            times = int(np.clip(np.log(300_000 / len(triangles)) / np.log(4.0), 1, 4))
         face, weights, faces = subdivided(mesh.vertices, mesh.faces, times)
         triangle = triangles[face]
         away = unit(scene.normals[scene.faces[triangle]].mean(axis=1))
