@@ -19,6 +19,7 @@ def main() -> None:
     make.add_argument("--seed", type=int, default=1)
     make.add_argument("--size", type=int, nargs=2, default=(256, 256), metavar=("H", "W"))
     make.add_argument("--worker", type=int, nargs=2, default=(0, 1), metavar=("I", "N"))
+    make.add_argument("--refresh", action="store_true", help="render older versions again")
     look = commands.add_parser("preview", help="draw a sheet of what a batch looks like")
     look.add_argument("root", type=Path)
     look.add_argument("--split", choices=("train", "val", "test"), default="train")
@@ -34,6 +35,7 @@ def main() -> None:
             given.seed,
             (given.size[0], given.size[1]),
             (given.worker[0], given.worker[1]),
+            given.refresh,
             lambda line: print(line, flush=True),
         )
     else:

@@ -16,7 +16,7 @@ from relume.training.stage.render import render
 from relume.training.stage.subject import make_subject
 
 STAGE = 3
-"""Version of the pictures; views of an older one are rendered again, in place."""
+"""Version of the pictures, kept in each view."""
 
 
 def make_view(split: str, number: int, seed: int, size: tuple[int, int]) -> View:
@@ -38,11 +38,9 @@ def make_view(split: str, number: int, seed: int, size: tuple[int, int]) -> View
     return view
 
 
-def _current(path: Path) -> bool:
-    if not path.exists():
-        return False
+def _stale(path: Path) -> bool:
     with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-        return bool(json.loads(str(stored["meta"])).get("stage") == STAGE)
+        return bool(json.loads(str(stored["meta"])).get("stage") != STAGE)
 
 
 def make_views(
@@ -52,6 +50,7 @@ def make_views(
     seed: int = 1,
     size: tuple[int, int] = (256, 256),
     worker: tuple[int, int] = (0, 1),
+    refresh: bool = False,
     progress: Callable[[str], None] = print,
 ) -> int:
     """Render the views of a split that are not on disk yet.
@@ -63,6 +62,7 @@ def make_views(
         seed: see `make_view`.
         size: height and width in pixels.
         worker: this process's position and how many there are; numbers are dealt out in turn.
+        refresh: render views of an older version of the stage again, after the missing ones.
         progress: told one line a view.
 
     Returns:
@@ -72,7 +72,7 @@ def make_views(
     paths = {n: Path(out) / split / f"{n:05d}.npz" for n in range(worker[0], count, worker[1])}
     # New views first, then those of an older version of the stage.
     for number, path in sorted(paths.items(), key=lambda item: (item[1].exists(), item[0])):
-        if _current(path):
+        if path.exists() and not (refresh and _stale(path)):
             continue
         start = time.monotonic()
         view = make_view(split, number, seed, size)
