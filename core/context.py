@@ -14,6 +14,9 @@ from relume.image import Image
 Progress = Callable[[str, int, float], None]
 """Called with the name of a node, a frame, and the fraction that is done."""
 
+Notice = Callable[[str, int, str], None]
+"""Called with the name of a node, a frame, and a sentence the user should read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -44,7 +47,7 @@ class Context:
         working_space: the scene-linear space of the graph.
         on_progress: called with (node, frame, fraction).
         is_cancelled: whether to stop.
-        on_notice: called with a sentence the user should read once.
+        on_notice: called with (node, frame, sentence) for what is worth reading once.
     """
 
     frame: int
@@ -54,7 +57,7 @@ class Context:
     externals: Mapping[str, Image] = field(default_factory=dict)
     on_progress: Progress | None = None
     is_cancelled: Callable[[], bool] | None = None
-    on_notice: Callable[[str], None] | None = None
+    on_notice: Notice | None = None
 
     @property
     def shot(self) -> Shot:
@@ -104,4 +107,4 @@ class Context:
     def notice(self, text: str) -> None:
         """Tell the user something worth a look that is no error."""
         if self.on_notice:
-            self.on_notice(f"{self.node}, frame {self.frame}: {text}")
+            self.on_notice(self.node, self.frame, text)

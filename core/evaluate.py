@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from relume.cache import MemoryCache
 from relume.context import Context as Context
+from relume.context import Notice as Notice
 from relume.context import Progress as Progress
 from relume.context import Settings as Settings
 from relume.encoding import NETWORK_SPACE
@@ -105,7 +106,7 @@ class Evaluator:
         externals: images a host lent, by serial, for Input nodes.
         on_progress: called with (node, frame, fraction) as nodes begin, go on and end.
         is_cancelled: asked between and within nodes.
-        on_notice: called with sentences the user should read.
+        on_notice: called with (node, frame, sentence) for what the user should read.
     """
 
     def __init__(
@@ -118,7 +119,7 @@ class Evaluator:
         externals: Mapping[str, Image] | None = None,
         on_progress: Progress | None = None,
         is_cancelled: Callable[[], bool] | None = None,
-        on_notice: Callable[[str], None] | None = None,
+        on_notice: Notice | None = None,
     ) -> None:
         self.graph = graph
         self.registry = registry

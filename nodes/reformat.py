@@ -7,7 +7,7 @@ from typing import cast
 from relume.compositing.resample import FILTERS, Fit, reformat
 from relume.context import Context
 from relume.image import Image
-from relume.knobs import Choice, Int
+from relume.knobs import Choice, Float, Int
 from relume.node import In, Node, Out
 
 
@@ -19,6 +19,12 @@ class Reformat(Node):
     out = Out(Image, "The picture in the new display window.")
     width = Int(1920, "Columns of the new format.", min=1, max=65536, unit="px")
     height = Int(1080, "Rows of the new format.", min=1, max=65536, unit="px")
+    scale = Float(
+        0.0,
+        "Size as a share of the picture's own, in place of `width`, `height` and `fit`; 0 is off.",
+        min=0,
+        max=64,
+    )
     fit = Choice(
         "fit",
         "`fit` shows everything, `fill` leaves no gap, `stretch` changes the aspect, "
@@ -29,4 +35,9 @@ class Reformat(Node):
 
     def compute(self, ctx: Context, image: Image) -> Image:
         """Resize the image."""
+        if self.scale:
+            display = image.display
+            width = max(1, round(display.width * self.scale))
+            height = max(1, round(display.height * self.scale))
+            return reformat(image, width, height, "stretch", self.filter)
         return reformat(image, self.width, self.height, cast(Fit, self.fit), self.filter)

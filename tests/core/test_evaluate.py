@@ -519,13 +519,13 @@ def test_the_context_knows_the_job():
     graph = Graph(working_space="lin_rec709_scene")
     graph.add("ask", Ask)
     picture = Image(np.ones((1, 1, 1), np.float32), ("A",))
-    notices: list[str] = []
+    notices: list[tuple[str, int, str]] = []
     run = Evaluator(
         graph,
         REGISTRY,
         Settings(SHOT, device="cuda:1", precision="float16", threads=3),
         externals={"7": picture},
-        on_notice=notices.append,
+        on_notice=lambda node, frame, text: notices.append((node, frame, text)),
     )
     ctx = run.evaluate("ask", 1004)
     assert (ctx.node, ctx.frame, ctx.shot, ctx.working_space) == (
@@ -533,7 +533,7 @@ def test_the_context_knows_the_job():
     )  # fmt: skip
     assert (ctx.device, ctx.precision, ctx.threads) == ("cuda:1", "float16", 3)
     assert ctx.externals == {"7": picture}
-    assert notices == ["ask, frame 1004: look here"]
+    assert notices == [("ask", 1004, "look here")]
 
 
 # Colour on ports.
