@@ -432,6 +432,34 @@ class Colour(Floats):
         return values * 3 if len(values) == 1 else values
 
 
+class OptionalColour(_Ranged[tuple[float, ...] | None]):
+    """Three factors or values on R, G, B, or nothing: the node then finds them itself."""
+
+    kind = "optional_colour"
+
+    @override
+    def check(self, value: object) -> tuple[float, ...] | None:
+        if value is None:
+            return None
+        numbers = [_number(v) for v in value] if isinstance(value, list | tuple) else []
+        checked = tuple(n for n in numbers if n is not None and self.min <= n <= self.max)
+        if len(checked) != 3 or len(numbers) != 3:
+            raise self.refuse(value, self.expects)
+        return checked
+
+    @override
+    def parse(self, text: str) -> Any:
+        if text in ("", "none", "null"):
+            return None
+        values = super().parse(text)
+        return values if isinstance(values, list) else [values] * 3
+
+    @property
+    @override
+    def expects(self) -> str:
+        return "3 numbers" + _span(self.min, self.max) + " or null"
+
+
 class Texts(Knob[tuple[str, ...]]):
     """A list of words."""
 
