@@ -281,8 +281,8 @@ class OwnMapping(Mapping[str, int]):
 def test_what_would_need_a_pickle_or_come_back_as_something_else_is_not_stored(tmp_path, value):
     cache = DiskCache(tmp_path, TYPES)
     cache.put("key", (1, value))
-    assert cache.get("key") is None
     assert not list(tmp_path.rglob("*.npz"))
+    assert cache.get("key") is None
 
 
 def test_a_type_of_the_same_name_is_not_mistaken_for_a_known_one(tmp_path):
