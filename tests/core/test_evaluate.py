@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relume.cache import DiskCache, MemoryCache
+from relume.encoding import NETWORK_SPACE
 from relume.errors import Cancelled, InputError, UsageError
 from relume.evaluate import Context, Evaluator, NodeFailed, Settings
 from relume.frames import Shot
@@ -146,6 +147,7 @@ class Look(Node):
     linear = In((Image, Environment, Layers), "In the working space.")
     data = In((Image, Environment, Layers), "Stored numbers.", colour="data", optional=True)
     any = In((Image, Environment, Layers), "As it comes.", colour="any", optional=True)
+    network = In((Image, Environment, Layers), "For networks.", colour="network", optional=True)
     out = Out(dict, "What arrived.")
 
     def compute(self, ctx: Context, **inputs: Any) -> Any:
@@ -560,6 +562,17 @@ def test_a_port_gets_its_colour_unpremultiplied_and_others_what_is_stored():
     for port in ("data", "any"):
         assert arrived[port].colour == "srgb_rec709_scene"
         assert arrived[port].pixels[0, 0].tolist() == [0.25, 0.25, 0.25, 0.5]
+
+
+def test_networks_see_their_own_primaries_whatever_the_working_space():
+    graph = looking("lin_ap1_scene", network="picture.image")
+    graph.working_space = "lin_ap0_scene"
+    arrived = evaluator(graph).evaluate("look", 1001)
+    assert arrived["linear"].colour == "lin_ap0_scene"
+    assert arrived["network"].colour == NETWORK_SPACE
+    # The three spaces have a grey axis in common.
+    for image in arrived["linear"], arrived["network"]:
+        np.testing.assert_allclose(image.pixels[0, 0], [0.25, 0.25, 0.25, 0.5], rtol=1e-4)
 
 
 @pytest.mark.parametrize("colour", [DATA, "lin_rec709_scene"])
