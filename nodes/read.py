@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from relume.context import Context
-from relume.errors import UsageError
+from relume.errors import RelumeError, UsageError
 from relume.image import Image
 from relume.knobs import ColourSpace, File, Int, Text
 from relume.media.sequence import resolve
@@ -37,7 +40,8 @@ class Read(Node):
         reading = read(path, space=self.colour, layers=wanted, frame=ctx.frame)
         for notice in reading.notices:
             ctx.notice(notice)
-        return reading.layer(self.layer)
+        with naming(path):
+            return reading.layer(self.layer)
 
 
 def source(node: Node, file: str, frame: int, offset: int = 0) -> str:
@@ -52,3 +56,13 @@ def source(node: Node, file: str, frame: int, offset: int = 0) -> str:
             "the knob 'file' names no file", way_out="Name one to read", node=node.name
         )
     return str(resolve(file, frame, offset))
+
+
+@contextmanager
+def naming(path: str) -> Iterator[None]:
+    """Name the file in whatever goes wrong with its content."""
+    try:
+        yield
+    except RelumeError as error:
+        error.locate(file=path)
+        raise

@@ -6,7 +6,7 @@ from relume.context import Context
 from relume.knobs import ColourSpace, File, Int
 from relume.light.types import Environment
 from relume.node import Node, Out
-from relume.nodes.read import source
+from relume.nodes.read import naming, source
 
 
 class ReadEnvironment(Node):
@@ -28,16 +28,12 @@ class ReadEnvironment(Node):
 
     def compute(self, ctx: Context) -> Environment:
         """Read the file."""
-        from relume.errors import RelumeError
         from relume.media.read import read
 
         path = source(self, self.file, ctx.frame, self.offset)
         reading = read(path, space=self.colour, environment=True, frame=ctx.frame)
         for notice in reading.notices:
             ctx.notice(notice)
-        image = reading.layer()
-        try:
+        with naming(path):
+            image = reading.layer()
             return Environment(image.like(image.rgb, ("R", "G", "B"), alpha="none"))
-        except RelumeError as error:
-            error.file = path
-            raise

@@ -6,7 +6,7 @@ from relume.context import Context
 from relume.image import Image
 from relume.knobs import File, Int
 from relume.node import Node, Out
-from relume.nodes.read import source
+from relume.nodes.read import naming, source
 
 
 class ReadMatte(Node):
@@ -33,4 +33,5 @@ class ReadMatte(Node):
         reading = read(path, space="data", frame=ctx.frame)
         for notice in reading.notices:
             ctx.notice(notice)
-        return matte_from_image(reading.layers)
+        with naming(path):
+            return matte_from_image(reading.layers)

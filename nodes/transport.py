@@ -46,9 +46,6 @@ class Transport(Node):
         from relume.colour import convert
         from relume.shading.analyse import analyse_transport
 
-        views = None
-        if camera is not None:
-            views = camera.views(foreground.data, foreground.display, foreground.pixel_aspect)
         transport = analyse_transport(
             convert(foreground, NETWORK_SPACE),
             matte,
@@ -56,7 +53,7 @@ class Transport(Node):
             convert(albedo, NETWORK_SPACE),
             anchor,
             ctx.weights("transport"),
-            views,
+            camera,
         )
         # The weights hold for every colour space; the colours they are applied to do not.
         return replace(transport, foreground=foreground, albedo=albedo)

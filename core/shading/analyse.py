@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from relume.geometry.camera import Camera
 from relume.geometry.subject import find_subject
 from relume.image import Image
-from relume.shading.types import EXPONENTS, HARMONICS, Transport
+from relume.shading.types import EXPONENTS, HARMONICS, Transport, views
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,7 +25,7 @@ def analyse_transport(
     albedo: Image,
     anchor: float,
     model: nn.Module,
-    camera_view: F32 | None = None,
+    camera: Camera | None = None,
     *,
     half: bool = False,
 ) -> Transport:
@@ -39,7 +40,7 @@ def analyse_transport(
         albedo: R, G, B as `estimate_albedo` gives it.
         anchor: gain in stops that brings the plate to middle grey.
         model: `relume.weights.load("transport")`.
-        camera_view: H×W×3 unit directions from the subject to the camera; None for (0, 0, 1).
+        camera: what the plate was filmed with; None for one far away that light turns with.
         half: half-precision arithmetic, on an accelerator only.
 
     Returns:
@@ -70,9 +71,6 @@ def analyse_transport(
         answer = apply(model, planes, subject, foreground.pixel_aspect, half=half)
         index = subject.index
         planar = spread(answer, subject).reshape(-1, answer.shape[-1])[index].T.copy()
-    view = None
-    if camera_view is not None:
-        view = camera_view.reshape(-1, 3)[index].T.astype(np.float32)
     return Transport(
         foreground=foreground,
         matte=matte,
@@ -82,5 +80,6 @@ def analyse_transport(
         diffuse=planar[0],
         specular=planar[1 : 1 + lobes],
         residual=planar[1 + lobes :],
-        view=view,
+        view=views(camera, foreground, index),
+        to_world=None if camera is None else camera.to_world,
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from relume.geometry.camera import Camera
 from relume.image import Image
 
 F32 = NDArray[np.float32]
@@ -40,6 +41,8 @@ class Transport:
         specular: K×P weights of S_n(R), one row an exponent.
         residual: 16×P weights of the environment's spherical harmonics.
         view: 3×P unit directions from the subject to the camera, or None for (0, 0, 1).
+        to_world: 3×3 rotation from camera space to the world the light is fixed to, or None
+            where the light is fixed to the picture.
         exponents: the K exponents.
     """
 
@@ -52,4 +55,13 @@ class Transport:
     specular: F32
     residual: F32
     view: F32 | None = None
+    to_world: NDArray[np.float64] | None = None
     exponents: tuple[int, ...] = EXPONENTS
+
+
+def views(camera: Camera | None, image: Image, index: NDArray[np.int32]) -> F32 | None:
+    """Return the directions from the pixels at `index` to a camera, 3×P, or None without one."""
+    if camera is None:
+        return None
+    towards = camera.views(image.data, image.display, image.pixel_aspect)
+    return np.ascontiguousarray(towards.reshape(-1, 3)[index].T)

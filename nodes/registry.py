@@ -1,0 +1,74 @@
+"""The node types there are, in the order a picture passes through them."""
+
+from __future__ import annotations
+
+from relume.node import Registry
+from relume.nodes.adjust_light import AdjustLight
+from relume.nodes.albedo import Albedo
+from relume.nodes.camera import Camera
+from relume.nodes.colour_space import ColourSpace
+from relume.nodes.crop import Crop
+from relume.nodes.environment_background import EnvironmentBackground
+from relume.nodes.exposure_anchor import ExposureAnchor
+from relume.nodes.foreground import Foreground
+from relume.nodes.grade import Grade
+from relume.nodes.input import Input
+from relume.nodes.light_layers import LightLayers
+from relume.nodes.light_rig import LightRig
+from relume.nodes.matte import Matte
+from relume.nodes.normals import Normals
+from relume.nodes.original_light import OriginalLight
+from relume.nodes.over import Over
+from relume.nodes.pack_transport import PackTransport
+from relume.nodes.phong import Phong
+from relume.nodes.prefilter_light import PrefilterLight
+from relume.nodes.premult import Premult
+from relume.nodes.read import Read
+from relume.nodes.read_environment import ReadEnvironment
+from relume.nodes.read_matte import ReadMatte
+from relume.nodes.read_transport import ReadTransport
+from relume.nodes.reformat import Reformat
+from relume.nodes.relight import Relight
+from relume.nodes.segment import Segment
+from relume.nodes.shuffle import Shuffle
+from relume.nodes.transport import Transport
+from relume.nodes.trimap import Trimap
+from relume.nodes.unpremult import Unpremult
+from relume.nodes.write import Write
+
+REGISTRY = Registry(
+    (
+        Read,
+        ReadMatte,
+        ReadEnvironment,
+        ReadTransport,
+        Input,
+        Write,
+        ExposureAnchor,
+        Segment,
+        Trimap,
+        Matte,
+        Foreground,
+        Camera,
+        Normals,
+        Albedo,
+        LightRig,
+        PrefilterLight,
+        AdjustLight,
+        OriginalLight,
+        LightLayers,
+        EnvironmentBackground,
+        Transport,
+        Phong,
+        Relight,
+        PackTransport,
+        Over,
+        Premult,
+        Unpremult,
+        Shuffle,
+        ColourSpace,
+        Grade,
+        Reformat,
+        Crop,
+    )
+)
