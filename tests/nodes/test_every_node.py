@@ -49,16 +49,6 @@ def test_the_schema_is_json_and_makes_the_node(cls: type[Node]):
     assert dict(node.values) == dict(cls("n").values)
 
 
-@EVERY
-def test_a_graph_of_it_survives_json(cls: type[Node]):
-    graph = Graph()
-    graph.add("n", cls, {k: knob.json(knob.default) for k, knob in cls.knobs().items()})
-    text = graph.to_json(REGISTRY)
-    again = Graph()
-    again._read_node("n", __import__("json").loads(text)["nodes"]["n"], REGISTRY)
-    assert again.to_json(REGISTRY) == text
-
-
 class Scene:
     """A subject that fills the middle of a picture, with extreme values in and around it."""
 
@@ -168,7 +158,7 @@ def images(values: Any) -> list[Image]:
     return []
 
 
-FROM_FILES = {"read", "read_environment", "read_transport"}
+FROM_FILES = {"read", "read_environment", "read_matte", "read_transport"}
 KNOBS: dict[str, dict[str, Any]] = {
     "crop": {"x": 7, "y": -3, "width": 999, "height": 999},
     "reformat": {"width": 61, "height": 33},
