@@ -11,7 +11,6 @@ import pytest
 from relume.evaluate import Context, Settings
 from relume.frames import Shot
 from relume.geometry.camera import Camera
-from relume.graph import Graph
 from relume.image import Box, Image, Layers
 from relume.knobs import Knob, OutputFile
 from relume.light.prefilter import prefilter
