@@ -14,10 +14,11 @@ def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
     return (values * weight).sum() / weight.sum().clamp_min(1e-6)
 
 
-def balance(labels: Tensor, alpha: Tensor, skin: float = 2.0) -> Tensor:
-    """Return N×1×H×W weights: coverage, with skin and the features of the face counted more."""
+def balance(labels: Tensor, alpha: Tensor, skin: float = 2.0, hair: float = 0.6) -> Tensor:
+    """Return N×1×H×W weights: coverage, the face counted more, hair (noisy by nature) less."""
     face = (labels == 1) | (labels == 4)
-    return alpha * torch.where(face, torch.full_like(alpha, skin), torch.ones_like(alpha))
+    weight = torch.where(labels == 2, torch.full_like(alpha, hair), torch.ones_like(alpha))
+    return alpha * torch.where(face, torch.full_like(alpha, skin), weight)
 
 
 def gradient(prediction: Tensor, truth: Tensor, weight: Tensor) -> Tensor:

@@ -272,7 +272,7 @@ class TransportTask(_Later):
         cosine = COSINE.to(found.device)
         whole = found[..., :1] * cosine * harmonics(normals) + found[..., 1 + len(EXPONENTS) :]
         low = losses.weighted_mean((whole - batch["transfer"]).abs(), batch["weight"][..., None])
-        return picture + 0.5 * parts + 2.0 * low, {
+        return picture + 0.5 * parts + 5.0 * low, {
             "picture": picture.detach(),
             "parts": parts.detach(),
             "harmonics": low.detach(),

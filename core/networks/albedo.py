@@ -13,11 +13,10 @@ from relume.networks.guided import LONG_SIDE, Guided, Window, double, fine, posi
 class AlbedoNet(Guided):
     """Reads encoded foreground, normals and alpha, answers encoded albedo.
 
-    The coarse pass answers the colour of the surface and how much of the plate's fine detail
-    belongs to it; the detail itself is taken from the plate, so that the weave of a cloth or the
-    grain of a skin need not pass through the network.
+    The coarse pass answers how much of the plate's encoded colour belongs to the surface, and
+    what is missing; so the weave of a cloth or the grain of a skin need not pass through it.
 
-    Source: Pandey et al. 2021, section 3.2, Albedo Net; smaller, coarse to fine, detail transfer.
+    Source: Pandey et al. 2021, section 3.2, Albedo Net; smaller, coarse to fine, with that gate.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -36,17 +35,11 @@ class AlbedoNet(Guided):
         Returns:
             N×3×H×W (of the window), positive; `relume.encoding.decode` gives the albedo.
         """
-        small = self.shrink(x, long_side)
-        half = self.coarse(small)
-        colour = self.shrink(small, max(half.shape[-2:]))[:, :3]
-        coarse = self.enlarge(half, x, window)
-        smooth = double(self.enlarge(colour, x, window))
-        alpha = fine(x[:, -1:], window)
-        detail = (fine(x[:, :3], window) - smooth) * (alpha > 0.5)
-        share = torch.sigmoid(double(coarse[:, 3:4]) + 1.0)
-        answer = double(coarse[:, :3]) + share * detail + self.correct(x, coarse, window)
-        # 0.55 encodes a reflectance of 0.56: start inside the range of real surfaces.
-        return positive(answer + 0.45)
+        coarse = self.enlarge(self.coarse(self.shrink(x, long_side)), x, window)
+        share = torch.sigmoid(double(coarse[:, 3:4]))
+        answer = double(coarse[:, :3]) + share * fine(x[:, :3], window)
+        # 0.25 and half of a middle grey plate make a reflectance inside the range of surfaces.
+        return positive(answer + self.correct(x, coarse, window) + 0.25)
 
 
 def build(**settings: Any) -> AlbedoNet:
