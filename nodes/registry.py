@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from relume.image import Box
+from relume.light.types import LightMaps
+from relume.light.types import OriginalLight as OriginalLightType
 from relume.node import Registry
 from relume.nodes.adjust_light import AdjustLight
 from relume.nodes.albedo import Albedo
@@ -72,3 +75,11 @@ REGISTRY = Registry(
         Crop,
     )
 )
+
+WIRE_TYPES: dict[str, type] = {
+    cls.__name__: cls
+    for node in REGISTRY.values()
+    for port in (*node.inputs().values(), *node.outputs().values())
+    for cls in port.types
+} | {cls.__name__: cls for cls in (Box, LightMaps, OriginalLightType)}
+"""What a cache on disk may hold: what travels on wires, and what that is made of."""

@@ -1,0 +1,48 @@
+"""`relume matte`: pull a matte."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from relume.hosts.cli.app import debug_option, example
+from relume.hosts.cli.backdrops import backdrop_of, background_options
+from relume.hosts.cli.job import Job
+from relume.hosts.cli.knob_options import knobs_of
+from relume.hosts.cli.options import (
+    FILE,
+    device_option,
+    frame_options,
+    job_options,
+    pass_option,
+    plate_of,
+    plate_options,
+    write_options,
+)
+from relume.nodes.recipes import matte_graph
+
+
+@click.command(
+    epilog=example("relume matte plate.####.exr --frames 1001-1100 --out matte.####.exr"),
+)
+@click.argument("plate", type=FILE)
+@click.option(
+    "--trimap", type=FILE, help="Background black, unknown grey, foreground white; it always wins."
+)
+@plate_options
+@background_options
+@write_options
+@pass_option
+@frame_options
+@job_options
+@device_option
+@debug_option
+def command(plate: str, **options: Any) -> int:
+    """Pull a matte of the people in PLATE, with the foreground's own colour at its edges.
+
+    RGBA is the cut-out, premultiplied, or the composite over --background; the layers foreground,
+    matte and trimap are beside it.
+    """
+    graph = matte_graph(plate_of(plate, options), knobs_of(options, "write"), backdrop_of(options))
+    return Job.of(options).carry_out(graph)

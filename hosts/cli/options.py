@@ -1,0 +1,149 @@
+"""Options that several commands share, and the promise that none of them is silently ignored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import click
+
+from relume.hosts.cli.knob_options import knob_option, knobs_of
+from relume.nodes.read import Read
+from relume.nodes.recipes import Plate
+from relume.nodes.write import Write
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+FILE = click.Path(dir_okay=False)
+
+
+def several(*options: Callable[[Any], Any]) -> Callable[[F], F]:
+    """Return one decorator of several options, which help lists in this order."""
+
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+plate_options = several(
+    knob_option(Read, "colour", "--input-space", on="plate"),
+    click.option(
+        "--matte", type=FILE, help="Finished matte to use instead of relume's: matte.A, A or R."
+    ),
+    click.option(
+        "--mask",
+        type=FILE,
+        help="Rough mask of the subject, filled in white on black; where it is sure, it wins.",
+    ),
+    click.option(
+        "--clean-plate", type=FILE, help="The same view without the subject, aligned to the plate."
+    ),
+    click.option(
+        "--proxy",
+        type=click.IntRange(min=1, max=64),
+        metavar="N",
+        default=1,
+        show_default=True,
+        help="Work at 1/N of the size.",
+    ),
+)
+"""What is known about a plate."""
+
+write_options = several(
+    click.option(
+        "--out",
+        "write__file",
+        type=FILE,
+        required=True,
+        help="File to write, relit.exr, or sequence, relit.####.exr.",
+    ),
+    knob_option(Write, "colour", "--output-space", on="write"),
+    knob_option(Write, "depth", "--depth", on="write"),
+    knob_option(Write, "compression", "--compression", on="write"),
+)
+"""The file that is written."""
+
+pass_option = knob_option(Write, "passes", "--passes", on="write")
+
+frame_options = several(
+    click.option(
+        "--frames",
+        metavar="RANGE",
+        help="Frames to render: 1001-1100, 1001-1100x2, 1001,1005.  "
+        "[default: every frame there is]",
+    ),
+    click.option(
+        "--shot",
+        metavar="FIRST-LAST",
+        help="The whole shot, whatever part of it is rendered.  "
+        "[default: from the first frame there is to the last]",
+    ),
+)
+"""Which frames."""
+
+job_options = several(
+    click.option("--overwrite", is_flag=True, help="Also replace files relume did not write."),
+    click.option(
+        "--skip-existing",
+        is_flag=True,
+        help="Leave a file alone if it is whole and would come out the same.",
+    ),
+    click.option("--fail-fast", is_flag=True, help="Stop at the first frame that fails."),
+    click.option(
+        "--threads",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Threads to use; the same number gives the same bits.  [default: every core]",
+    ),
+    click.option(
+        "--cache",
+        type=click.Path(file_okay=False),
+        metavar="FOLDER",
+        help="Keep results in this folder for the next run.",
+    ),
+    click.option("--print-graph", is_flag=True, help="Print the graph instead of rendering it."),
+)
+"""How to render, whatever the graph."""
+
+
+device_option = click.option(
+    "--device",
+    default="cpu",
+    show_default=True,
+    envvar="RELUME_DEVICE",
+    show_envvar=True,
+    metavar="DEVICE",
+    help="Where networks run: cpu, cuda, cuda:1, mps.",
+)
+
+
+def plate_of(plate: str, options: Mapping[str, Any]) -> Plate:
+    """Return the plate that an argument and `plate_options` describe."""
+    return Plate(
+        picture={"file": plate, **knobs_of(options, "plate")},
+        matte=options.get("matte"),
+        trimap=options.get("trimap"),
+        mask=options.get("mask"),
+        clean_plate=options.get("clean_plate"),
+        proxy=options["proxy"],
+    )
+
+
+def refuse(options: Mapping[str, Any], reason: str, *names: str) -> None:
+    """Refuse options that would have no effect.
+
+    Args:
+        options: the values of the command's options.
+        reason: why they would have none, as the end of a sentence.
+        names: the parameters; one that the user left out is none.
+
+    Raises:
+        click.UsageError: one of them was given.
+    """
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        if parameter.name in names and options[parameter.name] is not None:
+            raise click.UsageError(f"{parameter.opts[0]} has no effect {reason}.", context)

@@ -1,0 +1,55 @@
+"""`relume relight`: relight the people in a plate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from relume.hosts.cli.app import debug_option, example
+from relume.hosts.cli.backdrops import backdrop_of, backdrop_options
+from relume.hosts.cli.job import Job
+from relume.hosts.cli.knob_options import knobs_of
+from relume.hosts.cli.lights import light_options, lighting_of
+from relume.hosts.cli.options import (
+    device_option,
+    frame_options,
+    job_options,
+    pass_option,
+    plate_of,
+    plate_options,
+    write_options,
+)
+from relume.nodes.recipes import relight_graph
+
+
+@click.command(
+    epilog=example(
+        "relume relight plate.####.exr --light studio.exr --background environment \\",
+        "--frames 1001-1100 --out relit.####.exr",
+    ),
+)
+@click.argument("plate", type=click.Path(dir_okay=False))
+@light_options
+@backdrop_options
+@plate_options
+@write_options
+@pass_option
+@frame_options
+@job_options
+@device_option
+@debug_option
+def command(plate: str, **options: Any) -> int:
+    """Relight the people in PLATE, a picture or a sequence.
+
+    The file holds the composite as RGBA and every step as a pass: foreground, albedo, normal,
+    matte, the light at every pixel, diffuse + specular + residual = relit, and one relit picture a
+    light.
+    """
+    graph = relight_graph(
+        plate_of(plate, options),
+        lighting_of(options),
+        knobs_of(options, "write"),
+        backdrop_of(options),
+    )
+    return Job.of(options).carry_out(graph)

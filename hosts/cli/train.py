@@ -1,0 +1,187 @@
+"""`relume train`: the training lab from the command line, over the functions of relume.training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from relume.errors import InputError, UsageError
+from relume.hosts.cli.app import debug_option, example
+from relume.hosts.cli.options import several
+
+FOLDER = click.Path(file_okay=False, path_type=Path)
+
+data_option = click.option(
+    "--data", type=FOLDER, required=True, help="Folder of lit views, from `relume train light`."
+)
+stage_option = click.option(
+    "--data", type=FOLDER, required=True, help="Folder of views, from `relume train views`."
+)
+split_option = click.option(
+    "--split",
+    type=click.Choice(("train", "val", "test")),
+    default="train",
+    show_default=True,
+    help="Which views; no person is in two splits.",
+)
+plan_options = several(
+    click.option(
+        "--minutes",
+        type=click.FloatRange(min=0, min_open=True),
+        help="Minutes to train in all; the learning rate follows the clock.",
+    ),
+    click.option(
+        "--steps",
+        type=click.IntRange(min=1),
+        help="Steps to train in all.  [default: 20000]",
+    ),
+    click.option("--seed", type=click.IntRange(min=0), help="Seed of everything.  [default: 1]"),
+    click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Learning rate."),
+    click.option("--threads", type=click.IntRange(min=1), help="Threads.  [default: 1]"),
+    click.option("--device", metavar="DEVICE", help="cpu, cuda …  [default: cpu]"),
+)
+
+
+@click.group()
+@debug_option
+def command() -> None:
+    """Train and judge the networks; needs the extra [training].
+
+    The order is: views, light, then normals, albedo, transport and matte, then release.
+    """
+
+
+@contextmanager
+def lab() -> Iterator[None]:
+    """Tell what is missing for training in a sentence.
+
+    Raises:
+        UsageError: a package of the extra is not installed.
+        InputError: a file is missing.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"training needs the package '{error.name}', which is not installed",
+            way_out="pip install 'relume[training]'",
+        ) from error
+    except FileNotFoundError as error:
+        file = f" ({error.filename})" if error.filename else ""
+        raise InputError(
+            f"{error.strerror or error}{file}", way_out="Make the data first: relume train --help"
+        ) from error
+
+
+@command.command(epilog=example("relume train views --out stage --split train --count 400"))
+@click.option("--out", type=FOLDER, required=True, help="Folder of the views.")
+@split_option
+@click.option("--count", type=click.IntRange(min=1), default=100, show_default=True, help="Views.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=1,
+    show_default=True,
+    help="Seed of poses, clothes and cameras.",
+)
+@debug_option
+def views(out: Path, split: str, count: int, seed: int) -> None:
+    """Render people on the synthetic light stage; what is there already is kept."""
+    with lab():
+        from relume.training.stage.make import make_views
+
+        made = make_views(out, split, count, seed, progress=click.echo)
+    click.echo(f"{made} views rendered in {out / split}.")
+
+
+@command.command(epilog=example("relume train light --data stage --out lit"))
+@stage_option
+@click.option("--out", type=FOLDER, required=True, help="Folder of the lit views.")
+@debug_option
+def light(data: Path, out: Path) -> None:
+    """Light every view that is not lit yet, under many lights each."""
+    with lab():
+        from relume.training.lit import light_folder
+
+        lit = light_folder(data, out)
+    click.echo(f"{lit} views lit in {out}.")
+
+
+def _network(name: str) -> click.Command:
+    @click.command(
+        name,
+        help=f"Train the {name} network, going on from the checkpoint in OUT/{name}.",
+        epilog=example(f"relume train {name} --data lit --out runs --minutes 60"),
+    )
+    @data_option
+    @click.option("--out", type=FOLDER, required=True, help="Folder of the runs.")
+    @plan_options
+    @debug_option
+    def train(data: Path, out: Path, **options: Any) -> None:
+        with lab():
+            from relume.training.relight_nets import train_one
+            from relume.training.trainer import Plan
+
+            given = {key: value for key, value in options.items() if value is not None}
+            result = train_one(name, data, out, Plan(**{"steps": 20000, **given}))
+        figures = ", ".join(f"{key} {value:.4g}" for key, value in result.figures.items())
+        click.echo(f"{name}: {result.step} steps in {result.seconds / 60:.1f} min; {figures}.")
+
+    return train
+
+
+for _name in ("normals", "albedo", "transport"):
+    command.add_command(_network(_name))
+
+
+@command.command(epilog=example("relume train release --data stage --runs runs --out weights"))
+@stage_option
+@click.option("--runs", type=FOLDER, required=True, help="Folder of the runs.")
+@click.option("--out", type=FOLDER, required=True, help="Folder of the weights and manifests.")
+@debug_option
+def release(data: Path, runs: Path, out: Path) -> None:
+    """Measure the trained networks and write the weights that relume loads."""
+    with lab():
+        from relume.training.release import release as write
+
+        write(runs, data, out)
+    click.echo(f"Weights in {out}; set RELUME_WEIGHTS={out} to use them.")
+
+
+@command.command(epilog=example("relume train evaluate --data stage"))
+@stage_option
+@debug_option
+def evaluate(data: Path) -> None:
+    """Measure the installed weights on views of people they were not trained on."""
+    from relume import weights
+
+    with lab():
+        from relume.training.evaluate import NAMES, report
+
+        report(data, {name: weights.load(name) for name in NAMES}, say=click.echo)
+
+
+@command.command(epilog=example("relume train preview --data stage --out preview.png"))
+@stage_option
+@split_option
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default="preview.png",
+    show_default=True,
+    help="PNG to write.",
+)
+@click.option("--first", type=click.IntRange(min=0), default=0, help="First view drawn.")
+@click.option("--count", type=click.IntRange(min=1), default=8, help="Views drawn.")
+@debug_option
+def preview(data: Path, split: str, out: Path, first: int, count: int) -> None:
+    """Draw views as a sheet to look at: alpha, normals, albedo, and some lights."""
+    with lab():
+        from relume.training.stage.preview import write_preview
+
+        write_preview(data, split, out, first, count)
+    click.echo(out)

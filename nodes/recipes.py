@@ -1,0 +1,366 @@
+"""Graphs for the usual jobs, as plain functions: every host starts from these.
+
+A picture is given as a file name, or as the knobs of the node that reads it. The names of the
+nodes are part of the contract: saved graphs and `--set` rely on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from relume.errors import UsageError
+from relume.graph import Graph
+from relume.node import Node
+from relume.nodes.adjust_light import AdjustLight
+from relume.nodes.albedo import Albedo
+from relume.nodes.environment_background import EnvironmentBackground
+from relume.nodes.exposure_anchor import ExposureAnchor
+from relume.nodes.foreground import Foreground
+from relume.nodes.light_layers import LightLayers
+from relume.nodes.light_rig import LightRig
+from relume.nodes.matte import Matte
+from relume.nodes.normals import Normals
+from relume.nodes.original_light import OriginalLight
+from relume.nodes.over import Over
+from relume.nodes.pack_transport import PackTransport
+from relume.nodes.prefilter_light import PrefilterLight
+from relume.nodes.premult import Premult
+from relume.nodes.read import Read
+from relume.nodes.read_environment import ReadEnvironment
+from relume.nodes.read_matte import ReadMatte
+from relume.nodes.read_transport import ReadTransport
+from relume.nodes.reformat import Reformat
+from relume.nodes.relight import Relight
+from relume.nodes.shuffle import Shuffle
+from relume.nodes.transport import Transport
+from relume.nodes.trimap import Trimap
+from relume.nodes.write import Write
+
+Knobs = Mapping[str, Any]
+Source = str | Knobs
+"""A file name, or the knobs of the node that reads it."""
+
+ENVIRONMENT = "environment"
+"""As a backdrop: what the first light from all around looks like itself."""
+
+ORIGINAL = "original"
+"""As a light: the one the plate was filmed under."""
+
+RIG = "rig:"
+"""As a light: what the name of a preset of LightRig begins with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plate:
+    """A plate and what is known about it.
+
+    Attributes:
+        picture: the plate.
+        matte: a finished matte; relume then pulls none.
+        trimap: certain background, unknown and certain foreground, for relume's matte.
+        mask: a rough mask of the subject, for relume's matte.
+        clean_plate: the same view without the subject, for relume's matte.
+        proxy: everything is worked at 1/proxy of the size.
+    """
+
+    picture: Source
+    matte: Source | None = None
+    trimap: Source | None = None
+    mask: Source | None = None
+    clean_plate: Source | None = None
+    proxy: int = 1
+
+    def __post_init__(self) -> None:
+        if self.matte is not None:
+            for name in ("trimap", "mask", "clean_plate"):
+                if getattr(self, name) is not None:
+                    raise UsageError(
+                        f"a finished matte leaves nothing to do for a {name.replace('_', ' ')}",
+                        way_out="Give one or the other",
+                    )
+        if self.trimap is not None and self.mask is not None:
+            raise UsageError(
+                "a trimap and a mask cannot both guide the matte", way_out="Give one of them"
+            )
+
+    @property
+    def wire(self) -> str:
+        """The reference to the matte in the graphs of this module."""
+        return "matte.matte" if self.matte is None else "matte"
+
+    @property
+    def subject(self) -> dict[str, str]:
+        """The wires of a node that looks at the subject."""
+        return {"foreground": "foreground", "matte": self.wire, "anchor": "anchor"}
+
+
+@dataclass(frozen=True, slots=True)
+class Backdrop:
+    """What is seen behind the subject.
+
+    Attributes:
+        picture: a picture, or `environment`.
+        view: knobs of EnvironmentBackground.
+        over: knobs of Over.
+    """
+
+    picture: Source
+    view: Knobs = field(default_factory=dict)
+    over: Knobs = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Lighting:
+    """The lights of a picture.
+
+    Attributes:
+        lights: name → environment file, `rig:PRESET`, `original`, or knobs.
+        adjust: knobs of AdjustLight, for every light.
+        relight: knobs of Relight.
+    """
+
+    lights: Mapping[str, Source]
+    adjust: Knobs = field(default_factory=dict)
+    relight: Knobs = field(default_factory=dict)
+
+
+def relight_graph(
+    plate: Plate, lighting: Lighting, write: Source, backdrop: Backdrop | None = None
+) -> Graph:
+    """Return the graph that relights a plate and writes every intermediate as a pass.
+
+    Without a backdrop the picture is the relit subject alone, premultiplied.
+    """
+    graph = Graph()
+    _add_transport(graph, plate)
+    _add_relight(graph, lighting, "transport")
+    picture = _add_backdrop(graph, backdrop, lighting, "plate", plate.proxy)
+    _add_write(
+        graph,
+        write,
+        rgba=picture,
+        foreground="foreground",
+        albedo="albedo",
+        normal="normals",
+        matte=plate.wire,
+        relit="relight.relit",
+        passes="relight.passes",
+    )
+    return graph
+
+
+def matte_graph(plate: Plate, write: Source, backdrop: Backdrop | None = None) -> Graph:
+    """Return the graph that pulls a matte.
+
+    RGBA is the subject cut out, premultiplied, or its composite over a backdrop.
+    """
+    graph = Graph()
+    _add_foreground(graph, plate)
+    graph.add("straight", Shuffle, _WITH_ALPHA, image="foreground", b=plate.wire)
+    graph.add("cutout", Premult, image="straight")
+    picture = "cutout"
+    if backdrop is not None:
+        _add_picture(graph, "background", backdrop.picture, plate.proxy)
+        picture = graph.add(
+            "over", Over, backdrop.over, foreground="cutout", background="background"
+        )
+    layers = {"rgba": picture, "foreground": "foreground", "matte": plate.wire}
+    if plate.matte is None:
+        layers["trimap"] = "matte.trimap"
+    _add_write(graph, write, **layers)
+    return graph
+
+
+def normals_graph(plate: Plate, write: Source) -> Graph:
+    """Return the graph that estimates normals."""
+    graph = Graph()
+    _add_normals(graph, plate)
+    _add_write(graph, write, normal="normals", matte=plate.wire)
+    return graph
+
+
+def albedo_graph(plate: Plate, write: Source) -> Graph:
+    """Return the graph that estimates albedo."""
+    graph = Graph()
+    _add_albedo(graph, plate)
+    _add_write(graph, write, albedo="albedo", matte=plate.wire)
+    return graph
+
+
+def light_graph(light: Source, write: Source) -> Graph:
+    """Return the graph that convolves an environment and writes its maps."""
+    graph = Graph()
+    graph.add("maps", LightLayers, light_maps=_add_maps(graph, "light", light))
+    _add_write(graph, write, maps="maps")
+    return graph
+
+
+def analyse_graph(plate: Plate, write: Source) -> Graph:
+    """Return the graph that estimates the transport of a plate, to be shaded later."""
+    graph = Graph()
+    _add_transport(graph, plate)
+    graph.add("packed", PackTransport, transport="transport")
+    _add_write(graph, write, transport="packed")
+    return graph
+
+
+def shade_graph(
+    transport: Source, lighting: Lighting, write: Source, backdrop: Backdrop | None = None
+) -> Graph:
+    """Return the graph that relights an analysed plate; no network runs."""
+    graph = Graph()
+    graph.add("plate", ReadTransport, _knobs(transport))
+    _add_relight(graph, lighting, "plate.transport")
+    picture = _add_backdrop(graph, backdrop, lighting, "relight.relit", 1)
+    _add_write(
+        graph,
+        write,
+        rgba=picture,
+        given="plate.passes",
+        relit="relight.relit",
+        passes="relight.passes",
+    )
+    return graph
+
+
+_WITH_ALPHA = {"sources": ["R", "G", "B", "b.A"], "names": ["R", "G", "B", "A"]}
+
+
+def _knobs(source: Source) -> dict[str, Any]:
+    return {"file": source} if isinstance(source, str) else dict(source)
+
+
+def _add_picture(
+    graph: Graph, name: str, source: Source, proxy: int, reader: type[Node] = Read
+) -> None:
+    """Read a picture as the node `name`, at 1/proxy of its size."""
+    if proxy == 1:
+        graph.add(name, reader, _knobs(source))
+    else:
+        graph.add(f"{name}_full", reader, _knobs(source))
+        graph.add(name, Reformat, {"scale": 1.0 / proxy}, image=f"{name}_full")
+
+
+def _add_foreground(graph: Graph, plate: Plate) -> None:
+    """Add plate, anchor, matte and foreground."""
+    _add_picture(graph, "plate", plate.picture, plate.proxy)
+    graph.add("anchor", ExposureAnchor, plate="plate")
+    if plate.matte is not None:
+        _add_picture(graph, "matte", plate.matte, plate.proxy, ReadMatte)
+    else:
+        wires = {"plate": "plate", "anchor": "anchor"}
+        if plate.trimap is not None:
+            _add_picture(graph, "guide", plate.trimap, plate.proxy, ReadMatte)
+            wires["guide"] = "guide"
+        if plate.mask is not None:
+            # A hand is as exact as the picture is large, so the doubt is measured on the subject.
+            _add_picture(graph, "mask", plate.mask, plate.proxy, ReadMatte)
+            graph.add("guide", Trimap, {"measure": "subject"}, matte="mask")
+            wires["guide"] = "guide"
+        if plate.clean_plate is not None:
+            _add_picture(graph, "clean_plate", plate.clean_plate, plate.proxy)
+            wires["clean_plate"] = "clean_plate"
+        graph.add("matte", Matte, None, **wires)
+    graph.add("foreground", Foreground, plate="plate", matte=plate.wire)
+
+
+def _add_normals(graph: Graph, plate: Plate) -> None:
+    _add_foreground(graph, plate)
+    graph.add("normals", Normals, None, **plate.subject)
+
+
+def _add_albedo(graph: Graph, plate: Plate) -> None:
+    _add_normals(graph, plate)
+    graph.add("albedo", Albedo, None, **plate.subject, normals="normals")
+
+
+def _add_transport(graph: Graph, plate: Plate) -> None:
+    _add_albedo(graph, plate)
+    graph.add("transport", Transport, None, **plate.subject, normals="normals", albedo="albedo")
+
+
+def _add_maps(graph: Graph, name: str, source: Source) -> str:
+    """Add an environment and its maps, and return the reference to the maps."""
+    knobs = _knobs(source)
+    if isinstance(source, str) and source.startswith(RIG):
+        knobs = {"preset": source.removeprefix(RIG)}
+    kind = LightRig if "preset" in knobs else ReadEnvironment
+    graph.add(f"{name}_environment", kind, knobs)
+    return graph.add(f"{name}_maps", PrefilterLight, environment=f"{name}_environment")
+
+
+def _add_light(graph: Graph, name: str, source: Source, adjust: Knobs) -> str:
+    """Add one light and return the reference to it."""
+    if source == ORIGINAL:
+        light = graph.add(f"{name}_original", OriginalLight)
+    else:
+        light = _add_maps(graph, name, source)
+    return graph.add(f"{name}_light", AdjustLight, adjust, light=light)
+
+
+def _add_relight(graph: Graph, lighting: Lighting, transport: str) -> None:
+    lights = {
+        name: _add_light(graph, name, source, lighting.adjust)
+        for name, source in lighting.lights.items()
+    }
+    graph.add("relight", Relight, lighting.relight, transport=transport, lights=lights)
+
+
+def _add_backdrop(
+    graph: Graph, backdrop: Backdrop | None, lighting: Lighting, frame: str, proxy: int
+) -> str:
+    """Add what is behind the relit subject and return the reference to the finished picture.
+
+    Args:
+        graph: the graph.
+        backdrop: what is wanted.
+        lighting: the lights, one of which may be the backdrop.
+        frame: the image whose windows an environment's picture takes.
+        proxy: as in Plate.
+    """
+    if backdrop is None:
+        return "relight.relit"
+    if backdrop.picture == ENVIRONMENT:
+        around = [name for name in lighting.lights if f"{name}_environment" in graph.nodes]
+        if not around:
+            raise UsageError(
+                "there is no environment among the lights to show as the background",
+                way_out="Give a light from a file or rig:PRESET, or a background picture",
+            )
+        graph.add(
+            "background",
+            EnvironmentBackground,
+            {**lighting.adjust, **backdrop.view},
+            environment=f"{around[0]}_environment",
+            plate=frame,
+        )
+    else:
+        _add_picture(graph, "background", backdrop.picture, proxy)
+    return graph.add(
+        "over", Over, backdrop.over, foreground="relight.relit", background="background"
+    )
+
+
+def _add_write(graph: Graph, write: Source, **layers: str) -> None:
+    graph.add("write", Write, _knobs(write), layers=layers)
+
+
+TEMPLATES = {
+    "relight": lambda: relight_graph(
+        Plate("plate.####.exr"),
+        Lighting({"key": "environment.exr"}),
+        "relit.####.exr",
+        Backdrop(ENVIRONMENT),
+    ),
+    "matte": lambda: matte_graph(Plate("plate.####.exr"), "matte.####.exr"),
+    "normals": lambda: normals_graph(Plate("plate.####.exr"), "normals.####.exr"),
+    "albedo": lambda: albedo_graph(Plate("plate.####.exr"), "albedo.####.exr"),
+    "light": lambda: light_graph("environment.exr", "maps.exr"),
+    "analyse": lambda: analyse_graph(Plate("plate.####.exr"), "transport.####.exr"),
+    "shade": lambda: shade_graph(
+        "transport.####.exr", Lighting({"key": "environment.exr"}), "relit.####.exr"
+    ),
+}
+"""Name → a graph of that kind to start from, its files still to be set."""
