@@ -11,11 +11,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from relume import document
 from relume.errors import UsageError
 from relume.knobs import Knob
 from relume.node import In, Node
 
 INDEX = "README.md"
+
+_COLOURS = {
+    "data": "Stored numbers, taken unchanged.",
+    "network": "Brought to the colour space the networks were trained in.",
+}
 
 _COMMAND = "python -m relume.hosts.reference docs/nodes"
 _MADE = f"<!-- Made from the declaration by `{_COMMAND}`; edit the class, not this page. -->"
@@ -86,8 +92,7 @@ def _note(port: In) -> str:
         notes.append("Read at the first frame of the shot.")
     elif port.is_window:
         notes.append(f"Read at frames {port.frames[0]:+d} to {port.frames[1]:+d} around this one.")
-    if port.colour == "data":
-        notes.append("Stored numbers, taken unchanged.")
+    notes += [text for colour, text in _COLOURS.items() if port.colour == colour]
     return " ".join(notes)
 
 
@@ -107,7 +112,7 @@ def _entry(node: type[Node]) -> str:
         entry["knobs"] = knobs
     if inputs:
         entry["inputs"] = inputs
-    return f'"{node.id}": {json.dumps(entry, indent=2, ensure_ascii=False)}'
+    return f'"{node.id}": {document.write(entry)}'
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
