@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A deadline is a timing, and a busy machine would miss it.
+settings.register_profile("relume", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("relume")
 
 
 @pytest.fixture(scope="session")

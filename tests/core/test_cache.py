@@ -355,7 +355,7 @@ def only_file(folder: Path) -> Path:
     return path
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_a_damaged_file_is_never_believed(tmp_path_factory, data):
     folder = tmp_path_factory.getbasetemp() / "damaged"
