@@ -6,12 +6,14 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from relume.geometry.camera import reflect
 from relume.image import Image
 from relume.light import harmonics, latlong
+from relume.light.maps import turned
 from relume.light.prefilter import prefilter
 from relume.light.rig import PRESETS, draw
 from relume.light.types import LightMaps
@@ -54,12 +56,12 @@ def plain(transport: Transport, light: LightMaps) -> np.ndarray:
     albedo = transport.albedo.pixels.reshape(-1, 3)[index]
     alpha = transport.matte.pixels.reshape(-1, 1)[index]
     mirrored = reflect(normals)
-    turned = {n: latlong.turn(m, light.rotation) for n, m in light.specular.items()}
-    diffuse = latlong.turn(light.diffuse, light.rotation)
+    specular = {n: turned(image, light.rotation) for n, image in light.specular.items()}
+    diffuse = turned(light.diffuse, light.rotation)
     around = harmonics.turn(light.harmonics.astype(np.float64), light.rotation)
     picture = albedo * transport.diffuse[:, None] * latlong.look_up(diffuse, normals)
     for row, n in enumerate(transport.exponents):
-        picture += transport.specular[row][:, None] * latlong.look_up(turned[n], mirrored)
+        picture += transport.specular[row][:, None] * latlong.look_up(specular[n], mirrored)
     picture += albedo * (transport.residual.T @ around[: len(transport.residual)])
     out = np.zeros((HEIGHT * WIDTH, 3), np.float32)
     out[index] = picture * light.gain * alpha
@@ -102,7 +104,7 @@ def main() -> None:
         fast = best(change)
         passes = best(lambda: change(True), 3)
         preparing = best(once, 3)
-        reference = best(lambda: plain(transport, light), 2)
+        reference = best(partial(plain, transport, light), 2)
         difference = np.abs(change().pixels[..., :3] - plain(transport, light)).max()
         print(
             f"| {covered:.0%} | {fast:.0f} | {aim} | {passes:.0f} | {preparing:.0f} "

@@ -2,17 +2,20 @@
 
 The coefficients of a pixel, in this order, fill `transport_00.R/G/B/A`, `transport_01.R/G/B/A` …:
 the weight of D(N), one weight an exponent (1, 16, 32, 64), and the 16 weights of the spherical
-harmonics in the order l² + l + m. The last layer is padded with 0.
+harmonics in the order l² + l + m. The last layer is padded with 0. Where there is a camera, its
+orientation is the attribute `worldToCamera`, and the directions to it are the layer `view`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from relume.errors import InputError
+from relume.geometry.camera import Camera
 from relume.image import DATA, Image, Layers
 from relume.shading.types import EXPONENTS, HARMONICS, Transport
 
@@ -21,6 +24,7 @@ F32 = NDArray[np.float32]
 PREFIX = "transport_"
 COEFFICIENTS = 1 + len(EXPONENTS) + HARMONICS
 _CHANNELS = ("R", "G", "B", "A")
+_MATRIX = "worldToCamera"
 _GIVEN = {"foreground": "RGB", "albedo": "RGB", "normal": "XYZ", "matte": "A"}
 
 
@@ -59,6 +63,15 @@ def pack(transport: Transport) -> Layers:
         view[transport.index] = transport.view.T
         shaped = view.reshape(matte.height, matte.width, 3)
         packed["view"] = matte.like(shaped, ("X", "Y", "Z"), colour=DATA, alpha="none")
+    if transport.to_world is not None:
+        # The inverse of a rotation is its transpose, and row vectors transpose it once more.
+        matrix = np.eye(4)
+        matrix[:3, :3] = transport.to_world
+        attribute = {_MATRIX: ("matrix", tuple(matrix.reshape(-1).tolist()))}
+        packed = {
+            name: replace(image, metadata={**image.metadata, **attribute})
+            for name, image in packed.items()
+        }
     return Layers(packed)
 
 
@@ -85,10 +98,13 @@ def unpack(layers: Mapping[str, Image]) -> Transport:
     covered = (matte.take("A").reshape(-1) > 0) | (flat != 0).any(axis=1)
     index = np.flatnonzero(covered).astype(np.int32)
     planar = np.ascontiguousarray(flat[index].T)
-    view = None
+    view = to_world = None
     if "view" in layers:
         towards = layers["view"].take("X", "Y", "Z").reshape(-1, 3)[index].T
         view = np.ascontiguousarray(towards / np.linalg.norm(towards, axis=0))
+        if _MATRIX in layers["view"].metadata:
+            matrix = layers["view"].metadata[_MATRIX][1]
+            to_world = Camera.from_world_to_camera(matrix).to_world
     lobes = len(EXPONENTS)
     return Transport(
         foreground=layers["foreground"],
@@ -100,4 +116,5 @@ def unpack(layers: Mapping[str, Image]) -> Transport:
         specular=planar[1 : 1 + lobes],
         residual=planar[1 + lobes :],
         view=view,
+        to_world=to_world,
     )

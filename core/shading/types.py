@@ -21,7 +21,7 @@ ORDER = 3
 HARMONICS = (ORDER + 1) ** 2
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class Transport:
     """How much each kind of light reaches the camera from each pixel of the subject.
 
