@@ -121,6 +121,12 @@ def blur(x: Tensor, sigma: float) -> Tensor:
     """Blur C×H×W with a Gaussian, edges replicated."""
     if sigma < 0.2:
         return x
+    factor = int(sigma / 1.5)
+    if factor > 1:
+        # What is that smooth needs few samples: average, blur, interpolate.
+        small = resize(x, max(1, x.shape[1] // factor), max(1, x.shape[2] // factor))
+        rest = float(np.sqrt(max(sigma**2 - 0.5 * factor**2, 0.1)))
+        return resize(blur(small, rest / factor), x.shape[1], x.shape[2])
     radius = int(np.ceil(2.5 * sigma))
     taps = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / sigma) ** 2)
     taps = taps / taps.sum()
@@ -176,12 +182,20 @@ def texture(rng: Rng, height: int, width: int) -> Tensor:
     return base + (other - base) * mix[None]
 
 
-def scatter(rng: Rng, picture: Tensor, count: int) -> Tensor:
-    """Put shaded boxes, balls, bottles and blobs into a picture, 3×H×W."""
+def scatter(rng: Rng, picture: Tensor, count: int, level: float | None = None) -> Tensor:
+    """Put shaded boxes, balls, bottles and blobs into a picture, 3×H×W.
+
+    Args:
+        rng: draws everything.
+        picture: scene-linear.
+        count: how many.
+        level: brightness of a white surface; about the picture's own by default.
+    """
     _, height, width = picture.shape
     y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     picture = picture.clone()
-    level = float(picture.mean(0).median()) + 0.02
+    if level is None:
+        level = float(picture.mean(0).median()) + 0.02
     for _ in range(count):
         cx, cy = rng.uniform(-0.1, 1.1) * width, rng.uniform(0.0, 1.15) * height
         rx = float(np.exp(rng.uniform(np.log(0.02), np.log(0.3)))) * width
@@ -247,7 +261,9 @@ def plain(rng: Rng, height: int, width: int) -> Tensor:
         tint = torch.tensor([0.05, 0.45, 0.08] if rng.random() < 0.6 else [0.04, 0.1, 0.5])
     if kind == 2:
         tint = torch.full((3,), float(rng.uniform(0.2, 1.2)))
-    y, x = torch.meshgrid(torch.linspace(-1, 1, height), torch.linspace(-1, 1, width), indexing="ij")
+    y, x = torch.meshgrid(
+        torch.linspace(-1, 1, height), torch.linspace(-1, 1, width), indexing="ij"
+    )
     cx, cy = rng.normal(0, 0.6, 2)
     fall = torch.exp(-float(rng.uniform(0, 1.2)) * ((x - float(cx)) ** 2 + (y - float(cy)) ** 2))
     mottle = torch.exp(float(rng.uniform(0, 0.35)) * noise_field(rng, height, width, octaves=3))

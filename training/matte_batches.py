@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,8 +22,11 @@ from relume.training.matte_backgrounds import (
 )
 from relume.training.matte_subjects import Subject, Subjects, warp
 
-SHAPES = ((256, 256), (256, 256), (320, 224), (192, 320), (352, 352), (288, 512))
-"""Frame sizes; a batch holds about as many pixels whatever its shape."""
+SMALL = ((160, 160), (192, 160), (128, 224), (192, 192))
+"""Frame sizes to begin with: many small pictures teach what a person is in less time."""
+
+LARGE = ((256, 256), (256, 256), (320, 224), (192, 320), (352, 352), (288, 512))
+"""Frame sizes to end with, up to what the coarse pass sees of a plate."""
 
 BATCH_PIXELS = 6 * 256 * 256
 
@@ -44,17 +48,41 @@ class Scene:
     clean: Tensor | None
 
 
+@dataclass(frozen=True, slots=True)
+class SceneOptions:
+    """What scenes are like.
+
+    Attributes:
+        people: shares of scenes with nobody, one person and two.
+        plates: share of scenes that come with a clean plate.
+        guides: share of scenes that come with a trimap or hint.
+    """
+
+    people: tuple[float, float, float] = (0.1, 0.78, 0.12)
+    plates: float = 0.2
+    guides: float = 0.25
+
+
 class Composer:
     """Draw composites.
 
     Args:
         subjects: where people come from.
         backgrounds: what stands behind them.
-        plates: share of scenes that come with a clean plate.
+        options: what scenes are like.
+        shapes: heights and widths that batches have; each holds about as many pixels.
     """
 
-    def __init__(self, subjects: Subjects, backgrounds: Backgrounds, plates: float = 0.2) -> None:
-        self._subjects, self._backgrounds, self._plates = subjects, backgrounds, plates
+    def __init__(
+        self,
+        subjects: Subjects,
+        backgrounds: Backgrounds,
+        *,
+        options: SceneOptions | None = None,
+        shapes: Sequence[tuple[int, int]] = LARGE,
+    ) -> None:
+        self._subjects, self._backgrounds = subjects, backgrounds
+        self._options, self._shapes = options or SceneOptions(), shapes
 
     def scene(self, rng: Rng, height: int, width: int) -> Scene:
         """Return one composite of the given size."""
@@ -62,7 +90,7 @@ class Composer:
         if rng.random() < 0.5:
             background = blur(background, float(rng.gamma(1.5, 1.5)) * width / 256)
         background = background * float(np.exp(rng.normal(0.0, 0.7)))
-        people = int(rng.choice(3, p=[0.1, 0.78, 0.12]))
+        people = int(rng.choice(3, p=self._options.people))
         level = max(log_mean(background), 0.01)
         front = torch.zeros_like(background)
         alpha = torch.zeros(height, width)
@@ -73,14 +101,14 @@ class Composer:
             colour = colour * _exposure(subject, level, rng)
             front = colour + front * (1 - cover)
             alpha = cover + alpha * (1 - cover)
-        if people and rng.random() < 0.12:
+        if people and rng.random() < 0.07:
             background, front, alpha = _desk(rng, background, front, alpha)
         if people and rng.random() < 0.3:
             # Light from the backdrop that wraps round the edge, as on a real set.
             wrap = blur(background, 12.0 * width / 256) * float(rng.uniform(0, 0.25))
             front = front + wrap * alpha * (1 - blur(alpha[None], 4.0 * width / 256)[0])
         clean = None
-        if rng.random() < self._plates:
+        if rng.random() < self._options.plates:
             clean = background
         plate = front + background * (1 - alpha)
         straight = front / alpha.clamp(min=0.02)
@@ -88,17 +116,17 @@ class Composer:
             sigma = float(rng.uniform(0.3, 1.2)) * min(height, width) / 256
             plate, alpha = blur(plate, sigma), blur(alpha[None], sigma)[0]
             clean = None if clean is None else blur(clean, sigma)
-        gain = 0.18 / max(log_mean(plate), 0.005) * float(np.exp(rng.normal(0, 0.6)))
+        gain = 0.18 / max(log_mean(plate), 0.005) * float(np.exp(rng.normal(0, 0.35)))
         contrast = (encode(straight * gain) - encode(background * gain)).abs().mean(0)
         plate, clean = photograph(plate * gain, None if clean is None else clean * gain, rng)
         return Scene(plate, alpha.clamp(0, 1), contrast, clean)
 
     def batch(self, rng: Rng, shape: tuple[int, int] | None = None) -> dict[str, Tensor]:
         """Return coarse inputs N×10×H×W and targets alpha, contrast N×1×H×W, guide N×3×H×W."""
-        height, width = shape or SHAPES[rng.integers(len(SHAPES))]
+        height, width = shape or self._shapes[rng.integers(len(self._shapes))]
         count = max(1, BATCH_PIXELS // (height * width))
         scenes = [self.scene(rng, height, width) for _ in range(count)]
-        guides = [guide(scene.alpha, rng) for scene in scenes]
+        guides = [guide(scene.alpha, rng, self._options.guides) for scene in scenes]
         inputs = torch.stack(
             [
                 planes(scene.plate, scene.clean, hint)
@@ -107,6 +135,38 @@ class Composer:
         )
         return {
             "inputs": inputs,
+            "alpha": torch.stack([scene.alpha[None] for scene in scenes]),
+            "contrast": torch.stack([scene.contrast[None] for scene in scenes]),
+        }
+
+    def pairs(self, rng: Rng, side: int = 384, count: int = 2) -> dict[str, Tensor]:
+        """Return scenes at full size beside what the coarse pass would see of them.
+
+        The coarse pass sees a plate of 512 to 2048 pixels at a quarter to all of its size.
+
+        Returns:
+            `inputs` N×10×h×w coarse planes; `full` N×9×H×W plate, clean plate, its flag and guide
+            as the refiner reads them; `alpha`, `contrast` N×1×H×W.
+        """
+        small = side // int(rng.choice([1, 2, 2, 3, 4]))
+        inputs, full, scenes = [], [], []
+        for _ in range(count):
+            scene = self.scene(rng, side, side)
+            hint = guide(scene.alpha, rng, self._options.guides)
+            far = resize(scene.plate, small, small)
+            clean = None if scene.clean is None else resize(scene.clean, small, small)
+            mark = None
+            if hint is not None:
+                mark = resize(hint, small, small)
+                sure = (mark[:1] > 0.99).float()
+                mark = torch.cat((sure, (mark.sum(0, keepdim=True) >= 0.01).float() - sure))
+            inputs.append(planes(far, clean, mark))
+            whole = planes(scene.plate, scene.clean, hint)
+            full.append(whole[:9])
+            scenes.append(scene)
+        return {
+            "inputs": torch.stack(inputs),
+            "full": torch.stack(full),
             "alpha": torch.stack([scene.alpha[None] for scene in scenes]),
             "contrast": torch.stack([scene.contrast[None] for scene in scenes]),
         }
@@ -121,9 +181,7 @@ def planes(plate: Tensor, clean: Tensor | None, hint: Tensor | None) -> Tensor:
         hint: 2×H×W, certain foreground and unknown, or None.
     """
     one, none = torch.ones_like(plate[:1]), torch.zeros_like(plate[:1])
-    help_ = (
-        [none, none, none, none] if clean is None else [encode(clean), one]
-    )
+    help_ = [none, none, none, none] if clean is None else [encode(clean), one]
     marks = [none, none, none] if hint is None else [hint, one]
     return torch.cat((encode(plate), *help_, *marks))
 
@@ -178,7 +236,7 @@ def _exposure(subject: Subject, level: float, rng: Rng) -> Tensor:
     covered = subject.alpha > 0.5
     grey = subject.foreground.mean(0)[covered] if bool(covered.any()) else torch.ones(1)
     own = max(float(grey.clamp(min=1e-4).log().mean().exp()), 1e-3)
-    gain = level / own * np.exp(rng.normal(0.1, 0.7)) * np.exp(rng.normal(0, 0.08, 3))
+    gain = level / own * np.exp(rng.normal(0.1, 0.55)) * np.exp(rng.normal(0, 0.08, 3))
     return torch.from_numpy(gain.astype("f4"))[:, None, None]
 
 
@@ -272,7 +330,7 @@ def compress(code: Tensor, step: float) -> Tensor:
     return back.reshape(padded.shape)[:, :height, :width]
 
 
-def guide(alpha: Tensor, rng: Rng, share: float = 0.25) -> Tensor | None:
+def guide(alpha: Tensor, rng: Rng, share: float) -> Tensor | None:
     """Return a help mask 2×H×W (certain foreground, unknown), or None for most scenes.
 
     Half are trimaps (everything soft is unknown), half rough hints whose certain part is small.
@@ -284,14 +342,3 @@ def guide(alpha: Tensor, rng: Rng, share: float = 0.25) -> Tensor | None:
     high = fn.max_pool2d(alpha[None, None], 2 * wide + 1, 1, wide)[0]
     sure = (low > 0.95).float()
     return torch.cat((sure, (high > 0.05).float() - sure))
-
-
-def shrink(scene: Scene, factor: int) -> Scene:
-    """Return the scene at 1/factor of its size, averaged in linear light."""
-    height, width = (side // factor for side in scene.alpha.shape)
-    return Scene(
-        resize(scene.plate, height, width),
-        resize(scene.alpha[None], height, width)[0],
-        resize(scene.contrast[None], height, width)[0],
-        None if scene.clean is None else resize(scene.clean, height, width),
-    )

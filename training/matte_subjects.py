@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as fn
 
-from relume.training.matte_backgrounds import Rng, blur, colour, noise_field, texture
+from relume.training.matte_backgrounds import Rng, blur, colour, noise_field, scatter, texture
 
 CLOTH, HAIR, SKIN = 3, 2, 1
 """Labels of the light stage."""
@@ -76,7 +76,7 @@ def recolour(subject: Subject, rng: Rng) -> Subject:
     rgb = subject.foreground
     _, height, width = rgb.shape
     gain = torch.ones_like(rgb)
-    if rng.random() < 0.7:
+    if rng.random() < 0.5:
         cloth = blur((subject.labels == CLOTH).float()[None], 0.7)[0]
         grey = rgb.mean(0, keepdim=True)
         covered = subject.labels == CLOTH
@@ -86,7 +86,14 @@ def recolour(subject: Subject, rng: Rng) -> Subject:
         painted = grey / max(level, 1e-4) * wanted * float(grey.median() * 2 + 0.1)
         rgb = rgb + (painted - rgb) * cloth if rng.random() < 0.5 else rgb
         gain = gain + (colour(rng)[:, None, None] * 2.0 - 1.0) * cloth * float(rng.random() < 0.5)
-    if rng.random() < 0.4:
+    if rng.random() < 0.3:
+        # Badges, straps, ties and pockets: what is on a person belongs to the person.
+        cloth = blur((subject.labels == CLOTH).float()[None], 0.7)[0]
+        covered = subject.alpha > 0.5
+        level = float(rgb.mean(0)[covered].mean()) if bool(covered.any()) else 0.2
+        things = scatter(rng, rgb, int(rng.integers(1, 5)), level)
+        rgb = rgb + (things - rgb) * cloth
+    if rng.random() < 0.3:
         hair = blur((subject.labels == HAIR).float()[None], 0.7)[0]
         tint = torch.from_numpy(np.exp(rng.normal([0.3, 0.1, -0.1], 0.6)).astype("f4"))
         gain = gain * (1 + (tint[:, None, None] - 1) * hair)
@@ -125,7 +132,9 @@ def analytic(rng: Rng, size: int = 224) -> Subject:
     reach = float(rng.uniform(-0.2, 1.6))
     cap = torch.sqrt((u / volume) ** 2 + (v / (volume * 1.02)) ** 2 + 1e-6) + frizz
     hair = edge(cap, wide, float(rng.uniform(1, 3))) * ((reach - v) * 8 + 0.5).clamp(0, 1)
-    face = edge(head.sqrt(), wide) * ((v - fringe + 0.25 * u * float(rng.normal())) * 10).clamp(0, 1)
+    face = edge(head.sqrt(), wide) * ((v - fringe + 0.25 * u * float(rng.normal())) * 10).clamp(
+        0, 1
+    )
     bald = rng.random() < 0.12
     strands = torch.zeros(size, size) if bald else _strands(rng, size, cx, cy, wide, tall, volume)
     shoulders = edge(body, span)
@@ -224,7 +233,9 @@ def warp(subject: Subject, matrix: np.ndarray, height: int, width: int) -> tuple
         shrink, steps = shrink / 2, steps + 1
     rows, columns = planes.shape[2:]
     # affine_grid works in coordinates where the outer pixel edges are ±1.
-    frame = np.array([[width / 2, 0, width / 2 - 0.5], [0, height / 2, height / 2 - 0.5], [0, 0, 1]])
+    frame = np.array(
+        [[width / 2, 0, width / 2 - 0.5], [0, height / 2, height / 2 - 0.5], [0, 0, 1]]
+    )
     source = np.array([[2 / columns, 0, 1 / columns - 1], [0, 2 / rows, 1 / rows - 1], [0, 0, 1]])
     theta = source @ np.vstack((matrix, [0, 0, 1])) @ frame
     grid = fn.affine_grid(

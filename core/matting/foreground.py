@@ -21,6 +21,15 @@ MARGIN = 8
 _SMALL = 32
 """A level at most this long is solved until it has settled, a larger one only touched up."""
 
+_DENSE = 300
+"""A level longer than this is touched up only at the soft edge and in the margin."""
+
+_EPSILON = 1e-3
+"""Weight between neighbours of equal alpha, where the matting equation leaves F and B free."""
+
+_TRUST = 0.02
+"""What a neighbour's guess is worth against one that shows the colour unmixed."""
+
 
 def estimate_foreground(plate: Image, matte: Image) -> Image:
     """Return the straight foreground of a plate; see `estimate_layers`.
@@ -51,12 +60,13 @@ def estimate_layers(plate: F32, alpha: F32) -> tuple[F32, F32]:
     """Split a plate into straight foreground and background.
 
     Source: Germer et al. 2020, Fast Multi-Level Foreground Estimation, equations 2 to 5: from
-    coarse to fine, F and B of a pixel minimise
-    (αF + βB − I)² + Σ_j w_j ((F − F_j)² + (B − B_j)²), β = 1 − α, w_j = ε + |α − α_j|, over its four
-    neighbours. Deviations: all pixels move at once, in closed form around the neighbours' weighted
-    means m: F = m_F + α r/(α² + β² + Σw), r = I − αm_F − βm_B, which has no determinant that could
-    vanish; levels are averages; the finest level is solved only where the matte is soft and in the
-    margin; the last step drops Σw, so that αF + βB is the plate; nothing is clamped to [0, 1].
+    coarse to fine, F and B of a pixel minimise, over its four neighbours j,
+    (αF + βB − I)² + Σ_j w_j ((F − F_j)² + (B − B_j)²), β = 1 − α, w_j = ε + |α − α_j|.
+    Deviations: w_j is further weighted by α_j² for F and β_j² for B, as a neighbour that shows a
+    colour unmixed knows it best, which settles in a quarter of the rounds; all pixels move at once, in closed form around the neighbours' weighted means m,
+    F = m_F + α r/(α² + β² + Σw), r = I − αm_F − βm_B, where no determinant can vanish; levels are
+    averages; fine levels are solved only where the matte is soft and in the margin; the last step
+    drops Σw, so that αF + βB is the plate; nothing is clamped to [0, 1].
 
     Args:
         plate: H×W×3 scene-linear, unbounded.
@@ -69,13 +79,13 @@ def estimate_layers(plate: F32, alpha: F32) -> tuple[F32, F32]:
     import torch
 
     with torch.inference_mode():
-        picture = torch.from_numpy(np.ascontiguousarray(plate)).permute(2, 0, 1).contiguous()[None]
-        cover = torch.from_numpy(np.ascontiguousarray(alpha))[None, None].clamp(0.0, 1.0)
+        # Copies: torch refuses to share what is read-only.
+        picture = torch.from_numpy(np.array(plate.transpose(2, 0, 1), np.float32, order="C"))[None]
+        cover = torch.from_numpy(np.array(alpha, np.float32, order="C"))[None, None].clamp_(0, 1)
         if not bool((cover > 0).any()):
             return np.zeros_like(plate), np.array(plate, np.float32)
-        layers = _finest(picture, cover)
-        out = layers[0].permute(1, 2, 0).contiguous().numpy()
-    return np.ascontiguousarray(out[:, :, :3]), np.ascontiguousarray(out[:, :, 3:])
+        layers = _finest(picture, cover).permute(0, 2, 3, 1).contiguous().numpy()
+    return layers[0], layers[1]
 
 
 def _halve(x: Tensor) -> Tensor:
@@ -88,68 +98,92 @@ def _double(x: Tensor, like: Tensor) -> Tensor:
     from torch.nn import functional as fn
 
     up = fn.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-    return up[:, :, : like.shape[2], : like.shape[3]]
+    return up[:, :, : like.shape[2], : like.shape[3]].contiguous()
+
+
+def _widen(mask: Tensor, radius: int) -> Tensor:
+    """Return what lies within a square of the given radius of a boolean …×H×W mask."""
+    reached = 0
+    grown = mask
+    while reached < radius:
+        step = min(reached + 1, radius - reached)
+        for axis in (-1, -2):
+            size = grown.shape[axis]
+            shift = min(step, size)
+            wide = grown.clone()
+            wide.narrow(axis, 0, size - shift).logical_or_(grown.narrow(axis, shift, size - shift))
+            wide.narrow(axis, shift, size - shift).logical_or_(grown.narrow(axis, 0, size - shift))
+            grown = wide
+        reached += step
+    return grown
 
 
 def _finest(picture: Tensor, cover: Tensor) -> Tensor:
-    """Return F and B at full size, 1×6×H×W."""
+    """Return F and B at full size, 2×3×H×W."""
     import torch
-    from torch.nn import functional as fn
 
     pyramid = [(picture, cover)]
     while max(pyramid[-1][1].shape[2:]) > 1:
         pyramid.append((_halve(pyramid[-1][0]), _halve(pyramid[-1][1])))
-    top = pyramid.pop()
-    layers = torch.cat((top[0], top[0]), 1)
-    while len(pyramid) > 1:
-        image, alpha = pyramid.pop()
-        rounds = 10 if max(alpha.shape[2:]) <= _SMALL else 2
-        layers = _relax(image, alpha, _double(layers, alpha), rounds)
-    if pyramid:
-        layers = _double(layers, cover)
-    soft = (cover > 0) & (cover < 1)
-    reach = 2 * MARGIN + 1
-    near = fn.max_pool2d((cover > 0).float(), reach, 1, MARGIN) > 0
-    _relax_at(picture, cover, layers, soft | (near & (cover == 0)), 2)
-    zero, one = cover == 0, cover == 1
-    foreground = torch.where(one, picture, layers[:, :3]).masked_fill_(~near, 0.0)
-    background = torch.where(zero, picture, layers[:, 3:])
-    return torch.cat((foreground, background), 1)
-
-
-_EPSILON = 1e-3
-"""Weight between neighbours of equal alpha, where the matting equation leaves F and B free."""
+    layers = pyramid[-1][0].expand(2, 3, -1, -1)
+    for level in range(max(len(pyramid) - 2, 0), -1, -1):
+        image, alpha = pyramid[level]
+        long = max(alpha.shape[2:])
+        if level < len(pyramid) - 1:
+            layers = _double(layers, alpha)
+        if long <= _DENSE and level:
+            layers = _relax(image, alpha, layers, 10 if long <= _SMALL else 4)
+            continue
+        inside, outside = alpha == 1, alpha == 0
+        layers = torch.cat(
+            (torch.where(inside, image, layers[:1]), torch.where(outside, image, layers[1:]))
+        )
+        near = _widen(~outside, -(-MARGIN // 2**level))
+        _relax_at(image, alpha, layers, near & ~inside, 3, exact=level == 0)
+    layers[:1].masked_fill_(~near, 0.0)
+    return layers
 
 
 def _relax(image: Tensor, alpha: Tensor, layers: Tensor, rounds: int) -> Tensor:
-    """Move every pixel of a level towards its neighbours and the matting equation."""
+    """Move every pixel of a level towards its neighbours and the matting equation.
+
+    Args:
+        image: 1×3×H×W.
+        alpha: 1×1×H×W.
+        layers: F and B, 2×3×H×W.
+        rounds: how often.
+    """
     import torch
     from torch.nn import functional as fn
 
     down = (alpha[:, :, 1:] - alpha[:, :, :-1]).abs_() + _EPSILON
     across = (alpha[..., 1:] - alpha[..., :-1]).abs_() + _EPSILON
-    north, south = fn.pad(down, (0, 0, 1, 0)), fn.pad(down, (0, 0, 0, 1))
-    west, east = fn.pad(across, (1, 0)), fn.pad(across, (0, 1))
-    weight = north + south + west + east
-    beta = 1.0 - alpha
-    share = 1.0 / (alpha * alpha + beta * beta + weight)
-    inverse = 1.0 / weight
+    tie = fn.pad(down, (0, 0, 1, 0)) + fn.pad(down, (0, 0, 0, 1))
+    tie = tie + fn.pad(across, (1, 0)) + fn.pad(across, (0, 1))
+    share = torch.cat((alpha, 1.0 - alpha))
+    trust = share * share + _TRUST
+    north, south = down * trust[:, :, :-1], down * trust[:, :, 1:]
+    west, east = across * trust[..., :-1], across * trust[..., 1:]
+    total = fn.pad(north, (0, 0, 1, 0)) + fn.pad(south, (0, 0, 0, 1))
+    total = total + fn.pad(west, (1, 0)) + fn.pad(east, (0, 1))
+    inverse = 1.0 / total
+    gain = share / ((share * share).sum(0, keepdim=True) + tie)
     for _ in range(rounds):
         mean = torch.zeros_like(layers)
-        mean[:, :, 1:] += north[:, :, 1:] * layers[:, :, :-1]
-        mean[:, :, :-1] += south[:, :, :-1] * layers[:, :, 1:]
-        mean[..., 1:] += west[..., 1:] * layers[..., :-1]
-        mean[..., :-1] += east[..., :-1] * layers[..., 1:]
+        mean[:, :, 1:] += north * layers[:, :, :-1]
+        mean[:, :, :-1] += south * layers[:, :, 1:]
+        mean[..., 1:] += west * layers[..., :-1]
+        mean[..., :-1] += east * layers[..., 1:]
         mean *= inverse
-        rest = (image - alpha * mean[:, :3] - beta * mean[:, 3:]) * share
-        layers = mean
-        layers[:, :3] += alpha * rest
-        layers[:, 3:] += beta * rest
+        rest = image - (share * mean).sum(0, keepdim=True)
+        layers = mean.add_(gain * rest)
     return layers
 
 
-def _relax_at(image: Tensor, alpha: Tensor, layers: Tensor, where: Tensor, rounds: int) -> None:
-    """Do the same at chosen pixels only, in place, and end on the matting equation itself."""
+def _relax_at(
+    image: Tensor, alpha: Tensor, layers: Tensor, where: Tensor, rounds: int, *, exact: bool
+) -> None:
+    """Do the same at chosen pixels only, in place; `exact` ends on the matting equation itself."""
     import torch
 
     height, width = alpha.shape[2:]
@@ -158,26 +192,30 @@ def _relax_at(image: Tensor, alpha: Tensor, layers: Tensor, where: Tensor, round
         return
     row, column = index // width, index % width
     neighbours = (
-        (row.sub(1).clamp_(min=0)) * width + column,
-        (row.add(1).clamp_(max=height - 1)) * width + column,
-        row * width + column.sub(1).clamp_(min=0),
-        row * width + column.add(1).clamp_(max=width - 1),
+        torch.where(row > 0, index - width, index),
+        torch.where(row < height - 1, index + width, index),
+        torch.where(column > 0, index - 1, index),
+        torch.where(column < width - 1, index + 1, index),
     )
     plane = alpha.view(-1)
     here = plane[index]
-    weights = [(here - plane[j]).abs_() + _EPSILON for j in neighbours]
-    weight = weights[0] + weights[1] + weights[2] + weights[3]
-    beta = 1.0 - here
-    free = here * here + beta * beta
+    share = torch.stack((here, 1.0 - here))[:, None]
+    weights, total, tie = [], torch.zeros(2, 1, index.numel()), torch.zeros(index.numel())
+    for j in neighbours:
+        there = plane[j]
+        slope = (here - there).abs_() + _EPSILON
+        weight = slope * (torch.stack((there, 1.0 - there)) ** 2 + _TRUST)
+        weights.append(weight[:, None])
+        total += weights[-1]
+        tie += slope
+    free = (share * share).sum(0)
     values = image.view(3, -1)[:, index]
-    flat = layers.view(6, -1)
+    flat = layers.view(2, 3, -1)
     for turn in range(rounds):
-        mean = torch.zeros(6, index.numel())
-        for part, j in zip(weights, neighbours, strict=True):
-            mean += part * flat[:, j]
-        mean /= weight
-        rest = values - here * mean[:3] - beta * mean[3:]
-        rest /= free if turn == rounds - 1 else free + weight
-        mean[:3] += here * rest
-        mean[3:] += beta * rest
-        flat[:, index] = mean
+        mean = torch.zeros(2, 3, index.numel())
+        for weight, j in zip(weights, neighbours, strict=True):
+            mean += weight * flat[:, :, j]
+        mean /= total
+        rest = values - (share * mean).sum(0)
+        rest /= free if exact and turn == rounds - 1 else free + tie
+        flat[:, :, index] = mean.add_(share * rest)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,7 +76,7 @@ def matte_error(
 
 
 def gradient_magnitude(alpha: F64, sigma: float = 1.4) -> F64:
-    """Return |∇α|: first derivatives of a Gaussian, each kernel of unit L2 norm, edges replicated."""
+    """Return |∇α|: first derivatives of a Gaussian, kernels of unit L2 norm, edges replicated."""
     from scipy import ndimage
 
     cut = 1e-2
@@ -109,7 +110,7 @@ def connectedness(alpha: F64, other: F64) -> F64:
     both = np.minimum(alpha, other)
     level = np.full(alpha.shape, -1.0)
     steps = np.arange(11) / 10.0
-    for previous, threshold in zip(steps[:-1], steps[1:], strict=True):
+    for previous, threshold in pairwise(steps):
         parts, count = ndimage.label(both >= threshold)
         body = np.zeros(alpha.shape, bool)
         if count:
@@ -119,7 +120,8 @@ def connectedness(alpha: F64, other: F64) -> F64:
         level[(level == -1.0) & ~body] = previous
     level[level == -1.0] = 1.0
     distance = alpha - level
-    return 1.0 - distance * (distance >= 0.15)
+    phi: F64 = 1.0 - distance * (distance >= 0.15)
+    return phi
 
 
 def temporal_error(mattes: NDArray[np.floating], truths: NDArray[np.floating]) -> float:

@@ -1,0 +1,370 @@
+"""Mattes of people by the matting network: any size, unclamped plates, the same pixels always."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relume.encoding import encode
+from relume.errors import UsageError
+from relume.image import DATA, Image
+from relume.matting.people import people
+from relume.matting.trimap import certain
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LONG_SIDE = 512
+"""Long side of the coarse pass in square pixels; smaller plates are seen as they are."""
+
+BATCH = 32
+"""Tiles refined at once. Fixed, and the last batch padded, so that a tile's arithmetic does not
+depend on how many others there are."""
+
+DOUBT = (0.02, 0.98)
+ERROR = 0.05
+"""A tile is refined where alpha lies between the two doubts or the expected error exceeds this."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MatteResult:
+    """What the matting network says about a plate.
+
+    Attributes:
+        matte: A, 0 to 1, in the plate's windows.
+        trimap: A, background 0, unknown 0.5, foreground 1.
+        empty: no person was found; the matte is 0 everywhere.
+        error: expected mean |alpha - truth| of the coarse pass over its doubtful pixels.
+    """
+
+    matte: Image
+    trimap: Image
+    empty: bool
+    error: float
+
+
+def coarse_person(
+    plate: Image,
+    anchor: float,
+    model: Any,
+    *,
+    keep: Image | None = None,
+    reject: Image | None = None,
+) -> Image:
+    """Return a coarse matte of the people in a plate; drawn masks choose among them and win.
+
+    Args:
+        plate: R, G, B, scene-linear, unbounded.
+        anchor: stops to add before the network reads the plate.
+        model: a `relume.networks.matte.MatteNet`.
+        keep: mask drawn over the subject; where it exceeds 0.95 the matte is 1, and people whom
+            it does not touch are dropped.
+        reject: mask drawn over what is no subject; where it exceeds 0.95 the matte is 0.
+
+    Returns:
+        A in the plate's windows, all 0 where nobody is found.
+
+    Raises:
+        UsageError: a mask differs from the plate in size.
+    """
+    wanted = None if keep is None else certain(_mask(keep, plate, "keep mask"))[1]
+    unwanted = None if reject is None else certain(_mask(reject, plate, "reject mask"))[1]
+    view = _look(plate, anchor, model, _marks(plate, wanted, unwanted), wanted)
+    alpha = np.zeros((plate.height, plate.width), np.float32)
+    if view is not None:
+        alpha = _plane(_settled(view, view.alpha, plate))
+    if wanted is not None:
+        alpha[wanted] = 1.0
+    if unwanted is not None:
+        alpha[unwanted] = 0.0
+    return plate.like(alpha[:, :, None], ("A",), colour=DATA, alpha="none")
+
+
+def estimate_matte(
+    plate: Image,
+    anchor: float,
+    guide: Image | None,
+    model: Any,
+    *,
+    clean_plate: Image | None = None,
+    refine: bool = True,
+) -> MatteResult:
+    """Pull the matte of the people in a plate.
+
+    Args:
+        plate: R, G, B, scene-linear, unbounded.
+        anchor: stops to add before the network reads the plate.
+        guide: trimap or hint in A: below 0.05 the matte is 0, above 0.95 it is 1; or None.
+        model: a `relume.networks.matte.MatteNet`.
+        clean_plate: the same view without the subject, R, G, B, aligned; or None.
+        refine: whether to work at the plate's resolution where the coarse matte is doubtful.
+
+    Returns:
+        Matte and trimap in the plate's windows.
+
+    Raises:
+        UsageError: guide or clean plate differ from the plate in size.
+    """
+    marks, background, foreground = None, None, None
+    if guide is not None:
+        background, foreground = certain(_mask(guide, plate, "guide"))
+        marks = np.stack((foreground, ~(foreground | background))).astype(np.float32)
+    if clean_plate is not None and clean_plate.pixels.shape[:2] != plate.pixels.shape[:2]:
+        raise UsageError(
+            f"the clean plate is {clean_plate.width}×{clean_plate.height}, the plate "
+            f"{plate.width}×{plate.height}",
+            way_out="Reformat or align the clean plate",
+        )
+    view = _look(plate, anchor, model, marks, foreground, clean_plate)
+    shape = (plate.height, plate.width)
+    alpha, trimap = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    error = 0.0
+    if view is not None:
+        fine = view.alpha
+        if refine:
+            fine = _refined(view, plate, anchor, model, marks, clean_plate)
+        alpha = _plane(_settled(view, fine, plate))
+        trimap = _classes(view, plate)
+        error = view.doubt
+    if background is not None and foreground is not None:
+        alpha[background], alpha[foreground] = 0.0, 1.0
+        trimap[background], trimap[foreground] = 0.0, 1.0
+    return MatteResult(
+        matte=plate.like(alpha[:, :, None], ("A",), colour=DATA, alpha="none"),
+        trimap=plate.like(trimap[:, :, None], ("A",), colour=DATA, alpha="none"),
+        empty=not bool(alpha.any()),
+        error=error,
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _View:
+    """The coarse answer, 1×C×h×w each, without the padding; `hidden` at half that size."""
+
+    alpha: Tensor
+    trimap: Tensor
+    error: Tensor
+    hidden: Tensor
+    support: Tensor
+    doubt: float
+
+
+def _mask(mask: Image, plate: Image, what: str) -> NDArray[np.float32]:
+    if mask.pixels.shape[:2] != plate.pixels.shape[:2]:
+        raise UsageError(
+            f"the {what} is {mask.width}×{mask.height}, the plate {plate.width}×{plate.height}",
+            way_out="Reformat or crop one to the other",
+        )
+    return mask.take("A")[:, :, 0]
+
+
+def _marks(
+    plate: Image, wanted: NDArray[np.bool_] | None, unwanted: NDArray[np.bool_] | None
+) -> NDArray[np.float32] | None:
+    """Return certain foreground and unknown, 2×H×W, of drawn masks."""
+    if wanted is None and unwanted is None:
+        return None
+    none = np.zeros((plate.height, plate.width), bool)
+    sure = none if wanted is None else wanted
+    out = none if unwanted is None else unwanted
+    return np.stack((sure & ~out, ~(sure | out))).astype(np.float32)
+
+
+def _planar(pixels: NDArray[np.float32]) -> Tensor:
+    """Return H×W×C as 1×C×H×W, a copy: torch refuses to share what is read-only."""
+    import torch
+
+    return torch.from_numpy(np.array(pixels.transpose(2, 0, 1), np.float32, order="C"))[None]
+
+
+def _plane(x: Tensor) -> NDArray[np.float32]:
+    out: NDArray[np.float32] = x[0, 0].cpu().numpy().astype(np.float32)
+    return out
+
+
+def _resize(x: Tensor, height: int, width: int) -> Tensor:
+    """Resize 1×C×H×W, averaging where it shrinks."""
+    from torch.nn import functional as fn
+
+    if x.shape[2:] == (height, width):
+        return x
+    return fn.interpolate(
+        x, size=(height, width), mode="bilinear", align_corners=False, antialias=True
+    )
+
+
+def _even(length: float) -> int:
+    return max(2, 2 * round(length / 2))
+
+
+def _look(
+    plate: Image,
+    anchor: float,
+    model: Any,
+    marks: NDArray[np.float32] | None,
+    chosen: NDArray[np.bool_] | None,
+    clean_plate: Image | None = None,
+) -> _View | None:
+    """Run the coarse pass; None where there is nobody."""
+    import torch
+    from torch.nn import functional as fn
+
+    from relume.networks.matte import STRIDE
+
+    wide = plate.width * plate.pixel_aspect
+    scale = min(1.0, LONG_SIDE / max(plate.height, wide))
+    height, width = _even(plate.height * scale), _even(wide * scale)
+    gain = 2.0**anchor
+    with torch.inference_mode():
+        colour = encode(_resize(_planar(plate.rgb) * gain, height, width))
+        if chosen is None and float(colour.amax() - colour.amin()) < 1e-3:
+            # Nothing is to be seen in a plate of one colour, whatever a network makes of it.
+            return None
+        parts = [colour, torch.zeros(1, 7, height, width)]
+        if clean_plate is not None:
+            parts[1][:, :3] = encode(_resize(_planar(clean_plate.rgb) * gain, height, width))
+            parts[1][:, 3] = 1.0
+        if marks is not None:
+            hint = _resize(torch.from_numpy(marks)[None], height, width)
+            sure = (hint[:, :1] > 0.99).float()
+            clear = (hint.sum(1, keepdim=True) < 0.01).float()
+            parts[1][:, 4:5], parts[1][:, 5:6] = sure, 1.0 - sure - clear
+            parts[1][:, 6] = 1.0
+        padding = (0, -width % STRIDE, 0, -height % STRIDE)
+        device = next(model.parameters()).device
+        inputs = fn.pad(torch.cat(parts, 1), padding, mode="replicate").to(device)
+        out = model.coarse(inputs.contiguous(memory_format=torch.channels_last))
+        alpha = torch.sigmoid(out.alpha[:, :, :height, :width].float()).cpu()
+        near = (
+            None
+            if chosen is None
+            else _resize(torch.from_numpy(chosen)[None, None].float(), height, width)
+        )
+        found = people(alpha[0, 0].numpy(), None if near is None else near[0, 0].numpy() > 0.0)
+        if not found.any():
+            return None
+        support = torch.from_numpy(found.astype(np.float32))[None, None]
+        error = out.error[:, :, :height, :width].float().cpu() * support
+        alpha = alpha * support
+        doubtful = (alpha > DOUBT[0]) & (alpha < DOUBT[1])
+        return _View(
+            alpha=alpha,
+            trimap=torch.softmax(out.trimap[:, :, :height, :width].float(), 1).cpu(),
+            error=error,
+            hidden=out.hidden[:, :, : height // 2, : width // 2].float().cpu(),
+            support=support,
+            doubt=float(error[doubtful].mean()) if bool(doubtful.any()) else 0.0,
+        )
+
+
+def _settled(view: _View, alpha: Tensor, plate: Image) -> Tensor:
+    """Return the final matte at the plate's size: gated by the people, exact where it is sure."""
+    import torch
+
+    from relume.networks.matte import settle
+
+    size = (plate.height, plate.width)
+    with torch.inference_mode():
+        gate = (_resize(view.support, *size) > 0).float()
+        return settle(_resize(alpha, *size) * gate, _resize(view.trimap, *size) * gate)
+
+
+def _classes(view: _View, plate: Image) -> NDArray[np.float32]:
+    """Return the network's trimap at the plate's size, 0 outside the people."""
+    import torch
+
+    size = (plate.height, plate.width)
+    with torch.inference_mode():
+        classes = _resize(view.trimap, *size).argmax(1, keepdim=True).float() / 2.0
+        gate = _resize(view.support, *size) > 0
+        return _plane(classes * gate)
+
+
+def _refined(
+    view: _View,
+    plate: Image,
+    anchor: float,
+    model: Any,
+    marks: NDArray[np.float32] | None,
+    clean_plate: Image | None,
+) -> Tensor:
+    """Return alpha at the plate's height, in square pixels, refined in its doubtful tiles."""
+    import torch
+    from torch.nn import functional as fn
+
+    from relume.networks.matte import HALO, TILE
+
+    height, width = plate.height, max(1, round(plate.width * plate.pixel_aspect))
+    bottom, right = -height % TILE, -width % TILE
+    padding = (HALO, HALO + right, HALO, HALO + bottom)
+    gain = 2.0**anchor
+
+    def ready(x: Tensor) -> Tensor:
+        return fn.pad(_resize(x, height, width), padding, mode="replicate")[0]
+
+    with torch.inference_mode():
+        alpha, error = ready(view.alpha), ready(view.error)
+        inner = slice(HALO, -HALO)
+        doubt = ((alpha > DOUBT[0]) & (alpha < DOUBT[1])) | (error > ERROR)
+        blocks = fn.max_pool2d(doubt[:, inner, inner].float(), TILE)[0]
+        out = alpha[0, inner, inner].contiguous()
+        where = torch.nonzero(blocks)
+        if len(where):
+            full: list[Tensor | None] = [ready(_planar(plate.rgb)) * gain, None, None, None]
+            if clean_plate is not None:
+                full[1] = ready(_planar(clean_plate.rgb)) * gain
+            if marks is not None:
+                full[2] = ready(torch.from_numpy(marks)[None])
+            full[3] = torch.cat((alpha, error))
+            half = _resize(view.hidden, (height + 1) // 2, (width + 1) // 2)
+            rows = (height + bottom) // 2 - half.shape[2]
+            columns = (width + right) // 2 - half.shape[3]
+            edge = HALO // 2
+            half = fn.pad(half, (edge, edge + columns, edge, edge + rows), mode="replicate")[0]
+            tiles = out.view(blocks.shape[0], TILE, blocks.shape[1], TILE).permute(0, 2, 1, 3)
+            for start in range(0, len(where), BATCH):
+                at = where[start : start + BATCH]
+                tiles[at[:, 0], at[:, 1]] = _refine(model, full, half, at)
+        return out[None, None, :height, :width]
+
+
+def _refine(model: Any, full: list[Tensor | None], half: Tensor, at: Tensor) -> Tensor:
+    """Return refined alpha of up to `BATCH` tiles, N×TILE×TILE.
+
+    Args:
+        model: the network.
+        full: plate, clean plate, guide, and alpha with error; C×H×W with halo, None where absent.
+        half: hidden features at half size.
+        at: N×2 rows and columns of the tiles in the absolute grid.
+    """
+    import torch
+
+    from relume.networks.matte import FULL, HALO, TILE
+
+    size, count = TILE + 2 * HALO, len(at)
+    batch = torch.zeros(BATCH, FULL, size, size)
+    plate, clean, marks, state = full
+    assert plate is not None and state is not None
+
+    def cut(x: Tensor, side: int, step: int) -> Tensor:
+        windows = x.unfold(1, side, step).unfold(2, side, step)
+        return windows[:, at[:, 0], at[:, 1]].transpose(0, 1)
+
+    batch[:count, 0:3] = encode(cut(plate, size, TILE))
+    if clean is not None:
+        batch[:count, 3:6] = encode(cut(clean, size, TILE))
+        batch[:count, 6] = 1.0
+    if marks is not None:
+        batch[:count, 7:9] = cut(marks, size, TILE)
+    batch[:count, 9:11] = cut(state, size, TILE)
+    hidden = torch.zeros(BATCH, half.shape[0], size // 2, size // 2)
+    hidden[:count] = cut(half, size // 2, TILE // 2)
+    device = next(model.parameters()).device
+    fine = model.refiner(
+        batch.to(device).contiguous(memory_format=torch.channels_last),
+        hidden.to(device).contiguous(memory_format=torch.channels_last),
+    )
+    return torch.sigmoid(fine.float()).cpu()[:count, 0]

@@ -1,0 +1,231 @@
+"""The matting network's plumbing: sizes, exactness, tiles, people. Quality is in training tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from relume.errors import UsageError
+from relume.image import Box, Image
+from relume.matting import network
+from relume.matting.network import coarse_person, estimate_matte
+from relume.matting.people import people
+from relume.networks.matte import HALO, TILE, Coarse, Refiner, build, settle
+
+
+class Threshold(nn.Module):
+    """A stand-in whose person is whatever is brighter than middle grey."""
+
+    def __init__(self, soft: float = 8.0) -> None:
+        super().__init__()
+        self.soft = nn.Parameter(torch.tensor(soft))
+        torch.manual_seed(3)
+        self.refiner = Refiner(2)
+        nn.init.normal_(self.refiner.finer[2].weight, std=0.1)  # type: ignore[arg-type]
+
+    def coarse(self, x: Tensor) -> Coarse:
+        assert x.shape[2] % 32 == 0 and x.shape[3] % 32 == 0
+        level = self.soft * 10 * (x[:, :3].mean(1, keepdim=True) - 0.3)
+        trimap = torch.cat((-level, 0 * level, level), 1)
+        small = level[:, :, ::2, ::2]
+        return Coarse(
+            level, trimap, 0 * level, level[:, :, ::16, ::16], torch.cat((small, small), 1)
+        )
+
+
+def disc(height: int, width: int, *, bright: float = 2.0, dark: float = 0.02) -> Image:
+    y, x = np.mgrid[:height, :width]
+    radius = np.hypot((x - width / 2) / width, (y - height / 2) / height)
+    soft = np.clip((0.3 - radius) * 40 + 0.5, 0, 1)[..., None]
+    return Image((dark + (bright - dark) * soft * np.ones(3)).astype(np.float32), ("R", "G", "B"))
+
+
+@pytest.fixture(scope="module")
+def random_network() -> Any:
+    torch.manual_seed(0)
+    model = build().eval()
+    nn.init.normal_(model.refiner.finer[2].weight, std=0.1)  # type: ignore[arg-type]
+    return model
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "aspect"),
+    [(1, 1, 1.0), (1, 9, 1.0), (33, 65, 1.0), (271, 480, 1.0), (600, 3, 1.0), (90, 70, 2.0)],
+)
+def test_any_size_and_any_value_gives_a_matte(
+    random_network: Any, monkeypatch: pytest.MonkeyPatch, height: int, width: int, aspect: float
+) -> None:
+    # An untrained network is sure of nobody; look at what it says all the same.
+    monkeypatch.setattr(network, "people", lambda alpha, chosen=None: np.ones(alpha.shape, bool))
+    pixels = np.random.default_rng(1).normal(0, 1, (height, width, 3)).astype(np.float32)
+    pixels.flat[0], pixels.flat[-1] = 1e5, -5
+    plate = Image(
+        pixels, ("R", "G", "B"), pixel_aspect=aspect, data=Box(3, 4, 3 + width, 4 + height)
+    )
+    out = estimate_matte(plate, 0.5, None, random_network)
+    for image in (out.matte, out.trimap):
+        assert image.pixels.shape == (height, width, 1) and image.channels == ("A",)
+        assert (image.data, image.pixel_aspect) == (plate.data, aspect)
+        assert np.isfinite(image.pixels).all()
+        assert image.pixels.min() >= 0 and image.pixels.max() <= 1
+    assert out.matte.pixels.std() > 0 or height * width == 1
+
+
+def test_the_matte_is_exactly_zero_and_one_away_from_the_edge() -> None:
+    out = estimate_matte(disc(96, 128), 0.0, None, Threshold())
+    alpha = out.matte.pixels[:, :, 0]
+    assert alpha[48, 64] == 1.0 and alpha[0, 0] == 0.0
+    assert not out.empty
+    assert np.all(out.trimap.pixels[:, :, 0][alpha == 1.0] >= 0.5)
+
+
+def test_a_certain_guide_always_wins() -> None:
+    guide = np.full((96, 128, 1), 0.5, np.float32)
+    guide[:20], guide[40:56, 60:68], guide[-10:, :10] = 0.96, 0.04, 1.0
+    out = estimate_matte(disc(96, 128), 0.0, Image(guide, ("A",)), Threshold())
+    for image in (out.matte, out.trimap):
+        assert np.all(image.pixels[guide > 0.95] == 1.0)
+        assert np.all(image.pixels[guide < 0.05] == 0.0)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.5, 1e4])
+def test_a_plate_of_one_colour_holds_nobody(level: float) -> None:
+    plate = Image(np.full((70, 90, 3), level, np.float32), ("R", "G", "B"))
+    out = estimate_matte(plate, 0.0, None, Threshold())
+    assert out.empty and not out.matte.pixels.any() and not out.trimap.pixels.any()
+    assert not coarse_person(plate, 0.0, Threshold()).pixels.any()
+
+
+def test_speckles_and_guesses_are_nobody() -> None:
+    alpha = np.zeros((100, 100), np.float32)
+    alpha[10:14, 10:14] = 1.0
+    assert not people(alpha).any()
+    alpha[40:80, 40:80] = 0.8
+    assert not people(alpha).any()
+    alpha[42:78, 42:78] = 1.0
+    found = people(alpha)
+    assert found[60, 60] and found[40, 40] and not found[12, 12]
+
+
+def test_soft_parts_belong_to_the_person_they_hang_on() -> None:
+    alpha = np.zeros((100, 100), np.float32)
+    alpha[40:80, 40:80] = 1.0
+    alpha[20:40, 50] = 0.1
+    alpha[20:40, 90] = 0.1
+    found = people(alpha)
+    assert found[25, 50] and not found[25, 90]
+
+
+def test_a_drawn_mask_chooses_among_people() -> None:
+    left, right = disc(96, 96).pixels, disc(96, 96).pixels
+    plate = Image(np.concatenate((left, right), 1), ("R", "G", "B"))
+    both = coarse_person(plate, 0.0, Threshold()).pixels[:, :, 0]
+    assert both[48, 48] == 1 and both[48, 144] == 1
+    drawn = np.zeros((96, 192, 1), np.float32)
+    drawn[46:50, 46:50] = 1
+    kept = coarse_person(plate, 0.0, Threshold(), keep=Image(drawn, ("A",))).pixels[:, :, 0]
+    assert kept[48, 48] == 1 and not kept[:, 96:].any()
+    away = np.zeros((96, 192, 1), np.float32)
+    away[:, 96:] = 1
+    left_only = coarse_person(plate, 0.0, Threshold(), reject=Image(away, ("A",))).pixels[:, :, 0]
+    assert left_only[48, 48] == 1 and not left_only[:, 96:].any()
+
+
+def test_the_same_plate_gives_the_same_matte_whatever_the_anchor_hides() -> None:
+    plate = disc(150, 200)
+    darker = plate.like(plate.pixels / 8)
+    first = estimate_matte(plate, 0.0, None, Threshold()).matte.pixels
+    second = estimate_matte(darker, 3.0, None, Threshold()).matte.pixels
+    assert np.array_equal(first, second)
+
+
+def test_a_tile_does_not_depend_on_how_many_there_are() -> None:
+    model = Threshold(0.5)
+    plate = disc(270, 330)
+    whole = network._look(plate, 0.0, model, None, None)
+    assert whole is not None
+    fine = network._refined(whole, plate, 0.0, model, None, None)[0, 0].numpy()
+    # One tile by hand, alone in its batch of padding.
+    row, column = 2, 6
+    full = nn.functional.pad(
+        torch.cat((whole.alpha, whole.error), 1),
+        (HALO, HALO + 22, HALO, HALO + 18),
+        mode="replicate",
+    )[0]
+    rgb = torch.from_numpy(np.array(plate.pixels.transpose(2, 0, 1)))[None]
+    rgb = nn.functional.pad(rgb, (HALO, HALO + 22, HALO, HALO + 18), mode="replicate")[0]
+    half = nn.functional.pad(whole.hidden, (4, 15, 4, 13), mode="replicate")[0]
+    with torch.inference_mode():
+        alone = network._refine(model, [rgb, None, None, full], half, torch.tensor([[row, column]]))
+    y, x = row * TILE, column * TILE
+    assert np.array_equal(fine[y : y + TILE, x : x + TILE], alone[0].numpy())
+    assert (
+        np.abs(
+            fine[y : y + TILE, x : x + TILE] - whole.alpha[0, 0, y : y + TILE, x : x + TILE].numpy()
+        ).max()
+        > 0.01
+    )
+
+
+def test_the_refiner_reads_no_farther_than_its_halo() -> None:
+    model = Refiner(2)
+    nn.init.normal_(model.finer[2].weight, std=0.1)  # type: ignore[arg-type]
+    full, hidden = torch.rand(1, 11, 48, 48), torch.rand(1, 2, 24, 24)
+    full.requires_grad_(True)
+    out = model(full, hidden)
+    assert out.shape == (1, 1, TILE, TILE)
+    (grad,) = torch.autograd.grad(out[0, 0, 0, 0], full)
+    reach = torch.nonzero(grad.abs().sum((0, 1)))
+    assert int(reach.max()) <= 2 * HALO + 1
+
+
+def test_an_untrained_refiner_leaves_the_coarse_matte() -> None:
+    full = torch.rand(2, 11, 48, 48)
+    out = torch.sigmoid(Refiner(2)(full, torch.rand(2, 2, 24, 24)))
+    inner = full[:, 9:10, HALO:-HALO, HALO:-HALO].clamp(1e-3, 1 - 1e-3)
+    assert torch.allclose(out, inner, atol=1e-5)
+
+
+def test_settling_is_exact_at_both_ends_and_never_jumps() -> None:
+    alpha = torch.linspace(0, 1, 101)[None, None, None]
+    settled = settle(alpha)
+    assert settled.min() == 0 and settled.max() == 1
+    assert bool((settled.diff() >= 0).all())
+    sure = torch.linspace(0, 1, 1001)
+    classes = torch.stack((0 * sure, 1 - sure, sure))[None, :, None]
+    ramp = settle(torch.full((1, 1, 1, 1001), 0.5), classes)
+    assert ramp[..., -1] == 1 and float(ramp.diff().abs().max()) < 0.01
+
+
+@pytest.mark.parametrize("what", ["guide", "clean_plate", "keep", "reject"])
+def test_help_of_another_size_is_refused(what: str) -> None:
+    plate = disc(40, 50)
+    if what == "clean_plate":
+        other = disc(20, 50)
+    else:
+        other = Image(np.ones((20, 50, 1), np.float32), ("A",))
+    with pytest.raises(UsageError, match="50×20"):
+        if what == "guide":
+            estimate_matte(plate, 0.0, other, Threshold())
+        elif what == "clean_plate":
+            estimate_matte(plate, 0.0, None, Threshold(), clean_plate=other)
+        else:
+            coarse_person(plate, 0.0, Threshold(), **{what: other})
+
+
+def test_a_clean_plate_reaches_the_network(random_network: Any) -> None:
+    seen = []
+    with torch.no_grad():
+        handle = random_network.coarse.register_forward_pre_hook(
+            lambda module, args: seen.append(args[0].clone())
+        )
+        plate = disc(64, 64)
+        estimate_matte(plate, 0.0, None, random_network)
+        estimate_matte(plate, 0.0, None, random_network, clean_plate=disc(64, 64, bright=0.1))
+        handle.remove()
+    assert not seen[0][:, 3:].any()
+    assert bool((seen[1][:, 6] == 1).all()) and bool(seen[1][:, 3:6].any())
