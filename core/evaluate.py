@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import lru_cache
+from importlib import metadata
 from typing import Any, Literal, NamedTuple, Protocol
 
 from relume.cache import MemoryCache
@@ -244,7 +246,10 @@ class Evaluator:
             if purpose == "key":
                 settings = self.settings
                 device = settings.device.partition(":")[0]
-                machine.append([device, settings.precision, settings.threads])
+                machine.append([device, settings.precision, settings.threads, _version("torch")])
+        if purpose == "key":
+            # A cache on disk outlives an update of relume, the same bits may not.
+            machine.append(_version("relume"))
         return digest(
             node.id, node.version, knobs, files, upstream, machine, self._colour(),
             step.frame if node.uses_frame else None,
@@ -332,6 +337,12 @@ class Evaluator:
             with _blame(*step):
                 request.converted[where] = _in_space(value, space)
         return request.converted[where]
+
+
+@lru_cache
+def _version(package: str) -> str:
+    """Return the installed version of a package."""
+    return metadata.version(package)
 
 
 def _in_space(value: Any, space: str) -> Any:
