@@ -1,14 +1,17 @@
 """Pack what a bare GPU machine needs to go on training: torch, numpy and scipy, no network.
 
-`python -m relume.training.pack OUT.tar.xz --lit LIT --runs RUNS`
+`python -m relume.training.pack OUT.tar.xz --lit LIT --runs RUNS [--assets ASSETS --wheels DIR]`
+
+Without assets as many lit views travel as fit; with them the light stage itself does, and makes
+any number of views there.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
-import lzma
 import tarfile
+import zlib
 from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from relume.errors import UsageError
 from relume.training.lights import Pool
 from relume.training.lit import LitView, pool, read_lit, write_lit
 from relume.training.stage.dataset import list_views
@@ -23,6 +27,8 @@ from relume.training.trainer import CHECKPOINT, LOG
 
 LIMIT = 60_000_000
 """Bytes that a pack may take."""
+
+_ASSETS = ("makehuman/**/*",)
 
 _CODE = {"core": "relume", "training": "relume/training", "ocio": "relume/ocio"}
 
@@ -42,10 +48,14 @@ time; a `--seed` must stay what it was ({seed}). Bring back `runs/*/checkpoint.p
 
     python -m relume.training.release runs STAGE core/weights
 
-Making more views needs the assets, trimesh, embreex and OpenImageIO:
+{making}"""
 
-    python -m relume.training.stage make STAGE --count 2000
-    python -m relume.training.lit STAGE lit
+_MAKING = """\
+Making more views needs trimesh, embreex and OpenImageIO (`wheels/`, if packed, fits one version of
+Python; `pip install --no-index --find-links wheels trimesh embreex OpenImageIO`){where}:
+
+    python3 -m relume.training.stage make stage --count 2000
+    python3 -m relume.training.lit stage lit
 """
 
 
@@ -55,9 +65,11 @@ def pack(
     runs: Path | None,
     names: Iterable[str] = ("normals", "albedo", "transport"),
     *,
+    assets: Path | None = None,
+    wheels: Path | None = None,
     limit: int = LIMIT,
-    lights: int = 6,
-    held: int = 8,
+    lights: int = 3,
+    held: int = 4,
 ) -> int:
     """Write the archive and return how many training views fitted.
 
@@ -66,9 +78,14 @@ def pack(
         lit: folder of lit views.
         runs: folder of runs to resume; None starts afresh.
         names: networks to train.
+        assets: folder of the stage's assets, to make views there.
+        wheels: folder of wheels for that machine's Python.
         limit: bytes the archive may take.
         lights: lights a view keeps.
         held: validation views.
+
+    Raises:
+        UsageError: what was asked for does not fit.
     """
     repository = Path(__file__).resolve().parents[1]
     entries = list(_code(repository))
@@ -81,6 +98,10 @@ def pack(
     entries += [(f"lit/lights_{split}.npz", _lights(lamps)) for split, lamps in pools.items()]
     for path in list_views(lit, "val")[:held]:
         entries.append((f"lit/val/{path.name}", _view(path, lights, out.parent)))
+    for folder, name, kinds in ((assets, "assets", _ASSETS), (wheels, "wheels", ("*.whl",))):
+        for path in sorted(p for kind in kinds for p in folder.glob(kind)) if folder else ():
+            if path.is_file():
+                entries.append((f"{name}/{path.relative_to(folder or '')}", path.read_bytes()))
     spent = sum(_size(data) for _, data in entries) + 20_000
     known = list_views(lit, "train")
     # Every third view first, then those between: whatever fits is spread over all people.
@@ -101,17 +122,26 @@ def pack(
         archive=out.name,
         commands="\n".join(
             f"    python3 -m relume.training.relight_nets {name} lit runs --device cuda"
-            " --size 256 --batch 32 --steps 30000"
+            " --size 256 --batch 32 --steps 30000 --workers 12"
             for name in names
         ),
         seed=1,
+        making=_MAKING.format(
+            where=", and `export RELUME_ASSETS=$PWD/assets`" if assets else " and the assets"
+        ),
     )
     entries.append(("README.md", readme.encode()))
-    with tarfile.open(out, "w:xz", preset=6) as archive:
+    with tarfile.open(out, "w:xz", preset=1) as archive:
         for name, data in entries:
             info = tarfile.TarInfo(f"relume-pack/{name}")
             info.size, info.mode = len(data), 0o644
             archive.addfile(info, io.BytesIO(data))
+    if out.stat().st_size > limit:
+        raise UsageError(
+            f"the pack takes {out.stat().st_size} bytes of {limit}",
+            way_out="Name fewer networks with --name, or leave out the assets",
+            file=str(out),
+        )
     return fitted
 
 
@@ -130,7 +160,7 @@ def _lights(lamps: Pool) -> bytes:
     """Return a pool without its maps, which the reader convolves again."""
     buffer = io.BytesIO()
     images = np.stack([np.clip(each.radiance, 0, 6e4) for each in lamps.lamps])
-    np.savez(buffer, radiance=_coarse(images.astype(np.float16), 2))
+    np.savez(buffer, radiance=_coarse(images.astype(np.float16), 4))
     return buffer.getvalue()
 
 
@@ -147,7 +177,7 @@ def _view(path: Path, lights: int, scratch: Path) -> bytes:
         lamps=view.lamps[:lights],
         diffuse=_coarse(view.diffuse[:lights], 4),
         specular=_coarse(view.specular[:lights], 5),
-        transfer=_coarse(view.transfer, 4),
+        transfer=_coarse(view.transfer, 5),
         meta=view.meta,
     )
     temporary = scratch / f".{view.name}.pack.npz"
@@ -166,7 +196,8 @@ def _coarse(values: NDArray[np.float16], bits: int) -> NDArray[np.float16]:
 
 
 def _size(data: bytes) -> int:
-    return len(lzma.compress(data, preset=1)) + 512
+    # Fast, and never below what the archive makes of it.
+    return len(zlib.compress(data, 1)) + 512
 
 
 def main() -> None:
@@ -177,9 +208,19 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, help="folder of runs to go on with")
     parser.add_argument("--name", action="append", help="a network; all three by default")
     parser.add_argument("--limit", type=int, default=LIMIT, help="bytes")
+    parser.add_argument("--assets", type=Path, help="pack the light stage's assets too")
+    parser.add_argument("--wheels", type=Path, help="pack wheels for that machine's Python")
     given = parser.parse_args()
     names = given.name or ("normals", "albedo", "transport")
-    count = pack(given.out, given.lit, given.runs, names, limit=given.limit)
+    count = pack(
+        given.out,
+        given.lit,
+        given.runs,
+        names,
+        assets=given.assets,
+        wheels=given.wheels,
+        limit=given.limit,
+    )
     print(f"{given.out}: {given.out.stat().st_size / 1e6:.1f} MB, {count} training views")
 
 

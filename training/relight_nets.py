@@ -419,6 +419,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=0, help="threads that prepare batches")
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--size", type=int, default=192)
     parser.add_argument("--batch", type=int, default=8)
@@ -433,6 +434,7 @@ def main() -> None:
         rate=given.rate,
         device=given.device,
         half=given.half or None,
+        workers=given.workers,
     )
     torch.set_num_threads(given.threads)
     result = train_one(given.name, given.data, given.runs, plan, size=given.size, batch=given.batch)

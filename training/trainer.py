@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import math
 import os
 import shlex
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Generator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -68,6 +71,7 @@ class Plan:
         checkpoint_minutes: at most this long between checkpoints.
         validate_steps: steps between validations; 0 validates at the end only.
         log_steps: steps between lines of the log, which are means over those steps.
+        workers: threads that prepare batches ahead; the batches are the same for any number.
     """
 
     steps: int = 3000
@@ -84,6 +88,7 @@ class Plan:
     checkpoint_minutes: float = 2.0
     validate_steps: int = 500
     log_steps: int = 25
+    workers: int = 0
 
 
 @dataclass(slots=True)
@@ -167,8 +172,9 @@ class _Loop:
         saved = time.monotonic()
         self._note({"command": shlex.join(["python", "-m", *_program()])})
         sums: dict[str, float] = {}
+        batches = self._batches()
         while self._progress() < 1.0:
-            figures = self._advance()
+            figures = self._advance(next(batches))
             self.seconds = time.monotonic() - began
             for key, value in figures.items():
                 sums[key] = sums.get(key, 0.0) + value
@@ -181,6 +187,7 @@ class _Loop:
             if time.monotonic() - saved > 60.0 * plan.checkpoint_minutes:
                 self._save()
                 saved = time.monotonic()
+        batches.close()
         self._validate()
         self._save()
         model = copy.deepcopy(self.average).to("cpu").eval()
@@ -189,6 +196,24 @@ class _Loop:
     def _place(self, model: nn.Module) -> nn.Module:
         placed: nn.Module = model.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return placed
+
+    def _batches(self) -> Generator[Mapping[str, Tensor], None, None]:
+        """Yield the batch of each step from here on."""
+
+        def make(step: int) -> Mapping[str, Tensor]:
+            return self.task.batch(generator(self.plan.seed, step))
+
+        if not self.plan.workers:
+            yield from map(make, itertools.count(self.step))
+        with ThreadPoolExecutor(self.plan.workers) as pool:
+            ahead = deque(pool.submit(make, self.step + k) for k in range(2 * self.plan.workers))
+            try:
+                for step in itertools.count(self.step + len(ahead)):
+                    yield ahead.popleft().result()
+                    ahead.append(pool.submit(make, step))
+            finally:
+                for future in ahead:
+                    future.cancel()
 
     def _progress(self) -> float:
         done = self.step / self.plan.steps
@@ -200,13 +225,10 @@ class _Loop:
         warm = min(1.0, (self.step + 1) / max(1, self.plan.warm_up))
         return self.plan.rate * warm * 0.5 * (1.02 + 0.98 * math.cos(math.pi * self._progress()))
 
-    def _advance(self) -> dict[str, float]:
+    def _advance(self, made: Mapping[str, Tensor]) -> dict[str, float]:
         """Take one step; a loss that is not finite skips it."""
         torch.manual_seed(self.plan.seed * 1_000_003 + self.step)
-        batch = {
-            key: value.to(self.device, non_blocking=True)
-            for key, value in self.task.batch(generator(self.plan.seed, self.step)).items()
-        }
+        batch = {key: value.to(self.device, non_blocking=True) for key, value in made.items()}
         rate = self._rate()
         for group in self.optimiser.param_groups:
             group["lr"] = rate

@@ -75,6 +75,13 @@ def test_a_run_that_was_killed_ends_with_the_bits_of_one_that_was_not(tmp_path: 
     assert whole.figures == parts.figures
 
 
+def test_batches_prepared_ahead_change_nothing(tmp_path: Path) -> None:
+    plain = train(Line(), tmp_path / "plain", PLAN)
+    ahead = train(Line(), tmp_path / "ahead", Plan(**{**_settings(PLAN), "workers": 3}))
+    for one, two in zip(plain.model.parameters(), ahead.model.parameters(), strict=True):
+        assert torch.equal(one, two)
+
+
 def test_training_learns_and_logs(tmp_path: Path) -> None:
     with torch.no_grad():
         before = Line().validate(_seeded(PLAN.seed).eval())["error"]
