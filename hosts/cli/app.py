@@ -122,4 +122,7 @@ def relume() -> None:
 
     Pictures come and go as OpenEXR or whatever OpenImageIO reads, in the colour space they say
     they are in. A sequence is written with its frame as `####` or `%04d`.
+
+    Exit codes: 0 done, 2 wrong usage, 3 input missing or unreadable, 4 some frames failed, 5
+    verification failed, 130 cancelled.
     """

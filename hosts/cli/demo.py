@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relume.cache import MemoryCache
+from relume.colour import to_display
 from relume.errors import Exit, OutputError, UsageError
 from relume.evaluate import Cache
 from relume.hosts.cli.app import debug_option, example
@@ -136,7 +137,7 @@ def tiles(plate: Image, passes: dict[str, Layers]) -> list[list[Tile]]:
             [
                 Tile(
                     f"{rig}: diffuse and specular light maps",
-                    stacked([shown(maps["diffuse"]), shown(maps[lobes[1]])]),
+                    stacked([to_display(maps["diffuse"]), to_display(maps[lobes[1]])]),
                 ),
                 Tile(f"{rig}: diffuse", shown(layers["diffuse"])),
                 Tile(f"{rig}: relit", shown(layers["relit"])),
@@ -147,7 +148,5 @@ def tiles(plate: Image, passes: dict[str, Layers]) -> list[list[Tile]]:
 
 
 def shown(image: Image) -> _Picture:
-    """Return a picture for a screen; as the photograph has no tone mapping, neither has this."""
-    from relume.colour import to_display
-
+    """Return a picture for a screen, without tone mapping, as the photograph has none either."""
     return to_display(image, tone_map=False)

@@ -49,7 +49,7 @@ def lighting_of(options: Mapping[str, Any]) -> Lighting:
     lights = parse_lights(options["lights"])
     if all(isinstance(light, str) for light in lights.values()):
         refuse(options, "without a light from a file", "light__colour")
-    if set(lights.values()) == {ORIGINAL}:
+    if all(light == ORIGINAL for light in lights.values()):
         refuse(options, "on the original light, which has no direction", "adjust__rotate")
     colour = knobs_of(options, "light")
     sources: dict[str, Source] = {

@@ -1,0 +1,160 @@
+"""The commands on a photograph, with the real networks: files as the contract says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from relume.errors import Exit
+from relume.hosts.cli import main
+from relume.image import Image
+from relume.media.read import read
+
+Capture = pytest.CaptureFixture[str]
+Layers = Mapping[str, Image]
+
+pytestmark = pytest.mark.usefixtures("weights")
+
+LOBES = [f"specular_light_{n:03d}" for n in (1, 16, 32, 64)]
+GIVEN = {"foreground", "albedo", "normal", "matte"}
+SHADED = {"rgba", "relit", "diffuse", "specular", "residual", "diffuse_light", *LOBES}
+
+
+@pytest.fixture(scope="module")
+def photograph() -> Path:
+    """The astronaut that scikit-image carries."""
+    data = pytest.importorskip("skimage.data")
+    return Path(data.__file__).with_name("astronaut.png")
+
+
+@pytest.fixture(scope="module")
+def relit(photograph: Path, tmp_path_factory: pytest.TempPathFactory) -> Layers:
+    """The photograph at half size under two lights, over the first one's own picture."""
+    out = tmp_path_factory.mktemp("relit") / "relit.exr"
+    arguments = ["relight", str(photograph), "--light", "key=rig:key_left", "--light", "original"]
+    arguments += ["--background", "environment", "--proxy", "2", "--depth", "float"]
+    assert main([*arguments, "--out", str(out)]) == Exit.DONE
+    return read(out).layers
+
+
+def test_every_pass_is_there_under_its_name(relit: Layers) -> None:
+    assert set(relit) == SHADED | GIVEN | {"relit_key", "relit_original"}
+    for name, image in relit.items():
+        wanted = {"rgba": "RGBA", "relit": "RGBA", "normal": "XYZ", "matte": "A"}.get(name, "RGB")
+        assert image.channels == tuple(wanted), name
+        assert image.pixels.shape[:2] == (256, 256)
+        assert image.colour == ("data" if name in ("normal", "matte") else "lin_ap1_scene")
+
+
+def test_the_passes_rebuild_the_beauty(relit: Layers) -> None:
+    beauty = relit["relit"].rgb
+    parts = sum(relit[name].rgb.astype(np.float64) for name in ("diffuse", "specular", "residual"))
+    lights = sum(relit[name].rgb.astype(np.float64) for name in ("relit_key", "relit_original"))
+    scale = float(np.abs(beauty).max())
+    np.testing.assert_allclose(parts, beauty, atol=1e-6 * scale)
+    np.testing.assert_allclose(lights, beauty, atol=1e-5 * scale)
+    np.testing.assert_array_equal(relit["relit"].take("A"), relit["matte"].take("A"))
+
+
+def test_rgba_is_the_composite_over_an_opaque_background(relit: Layers) -> None:
+    composite, alpha = relit["rgba"], relit["matte"].take("A")
+    np.testing.assert_allclose(composite.take("A"), 1.0, atol=1e-6)
+    inside = alpha[:, :, 0] == 1.0
+    assert inside.any()
+    np.testing.assert_allclose(composite.rgb[inside], relit["relit"].rgb[inside], rtol=1e-6)
+
+
+def test_the_original_light_gives_the_plate_back(relit: Layers) -> None:
+    alpha = relit["matte"].take("A")
+    wanted = relit["foreground"].rgb * alpha
+    np.testing.assert_allclose(relit["relit_original"].rgb, wanted, atol=1e-5)
+
+
+def test_analysing_and_shading_is_relighting(photograph: Path, here: Path) -> None:
+    light = ["--light", "rig:neon", "--light-rotation", "40"]
+    common = ["--proxy", "2", "--depth", "float"]
+    assert main(["relight", str(photograph), *light, *common, "--out", "whole.exr"]) == Exit.DONE
+    assert main(["analyse", str(photograph), *common, "--out", "transport.exr"]) == Exit.DONE
+    shade = ["shade", "transport.exr", *light, "--depth", "float", "--out", "shaded.exr"]
+    assert main(shade) == Exit.DONE
+    whole, shaded = read("whole.exr").layers, read("shaded.exr").layers
+    assert set(whole) == set(shaded) == SHADED | GIVEN | {"relit_neon"}
+    for name in whole:
+        np.testing.assert_allclose(
+            whole[name].pixels, shaded[name].pixels, rtol=1e-4, atol=1e-4, err_msg=name
+        )
+
+
+def test_one_stop_more_light_doubles_the_subject(photograph: Path, here: Path) -> None:
+    arguments = ["relight", str(photograph), "--light", "rig:rim", "--proxy", "4"]
+    arguments += ["--depth", "float", "--passes", "relit", "--cache", "kept"]
+    assert main([*arguments, "--out", "one.exr"]) == Exit.DONE
+    assert main([*arguments, "--out", "two.exr", "--light-exposure", "1"]) == Exit.DONE
+    one, two = read("one.exr").layers, read("two.exr").layers
+    assert set(one) == {"rgba", "relit"}
+    np.testing.assert_array_equal(2.0 * one["relit"].rgb, two["relit"].rgb)
+
+
+def test_matte_normals_and_albedo_write_their_layers(photograph: Path, here: Path) -> None:
+    plate = [str(photograph), "--proxy", "4"]
+    assert main(["matte", *plate, "--out", "matte.exr"]) == Exit.DONE
+    assert main(["normals", *plate, "--out", "normals.exr"]) == Exit.DONE
+    assert main(["albedo", *plate, "--out", "albedo.exr"]) == Exit.DONE
+    assert set(read("matte.exr").layers) == {"rgba", "foreground", "matte", "trimap"}
+    assert set(read("normals.exr").layers) == {"normal", "matte"}
+    assert set(read("albedo.exr").layers) == {"albedo", "matte"}
+    # A matte that relume wrote is a matte that relume reads, whatever is beside it.
+    again = ["matte", str(photograph), "--matte", "matte.exr", "--out", "again.exr"]
+    assert main(again) == Exit.USAGE  # of another size
+    small = ["matte", "matte.exr", "--matte", "matte.exr", "--depth", "float", "--out", "small.exr"]
+    assert main(small) == Exit.DONE
+    matte, kept = read("matte.exr").layers["matte"], read("small.exr").layers["matte"]
+    np.testing.assert_array_equal(matte.pixels, kept.pixels)
+
+
+def test_a_mask_wins(photograph: Path, here: Path) -> None:
+    from relume.media.write import write
+
+    mask = np.zeros((512, 512, 3), np.float32)
+    mask[150:400, 150:400] = 1.0
+    write("mask.exr", {"rgba": Image(mask, ("R", "G", "B"))})
+    arguments = ["matte", str(photograph), "--mask", "mask.exr", "--proxy", "2"]
+    assert main([*arguments, "--out", "matte.exr"]) == Exit.DONE
+    alpha = read("matte.exr").layers["matte"].pixels[:, :, 0]
+    assert (alpha[110:165, 110:165] == 1.0).all()
+    assert (alpha[:30] == 0.0).all() and (alpha[:, 240:] == 0.0).all()
+
+
+@pytest.mark.parametrize("level", [0.0, 0.4])
+def test_a_plate_without_anybody_is_an_empty_matte_and_a_warning(
+    level: float, here: Path, capsys: Capture
+) -> None:
+    from relume.media.write import write
+
+    write("plate.exr", {"rgba": Image(np.full((40, 60, 3), level, np.float32), ("R", "G", "B"))})
+    arguments = ["relight", "plate.exr", "--light", "rig:rim", "--background", "plate.exr"]
+    assert main([*arguments, "--out", "relit.exr"]) == Exit.DONE
+    message = capsys.readouterr().err
+    for word in ("Warning", "frame 1", "node matte", "no person was found", "--mask"):
+        assert word in message
+    layers = read("relit.exr").layers
+    for name in ("matte", "relit", "diffuse", "albedo", "normal"):
+        assert not layers[name].pixels.any(), name
+    np.testing.assert_allclose(layers["rgba"].rgb, level, rtol=1e-3)
+
+
+def test_the_demo(here: Path, capsys: Capture) -> None:
+    pytest.importorskip("skimage.data")
+    assert main(["demo"]) == Exit.DONE
+    assert "Look at demo/contact_sheet.png" in capsys.readouterr().out
+    sheet = read("demo/contact_sheet.png").layer()
+    assert sheet.channels == ("R", "G", "B")
+    exrs = sorted(path.name for path in Path("demo").glob("*.exr"))
+    assert len(exrs) == 6
+    before = {path: path.read_bytes() for path in Path("demo").iterdir()}
+    assert main(["demo"]) == Exit.DONE
+    assert "0 frames" not in capsys.readouterr().out
+    assert {path: path.read_bytes() for path in Path("demo").iterdir()} == before

@@ -1,0 +1,120 @@
+"""The recipes: graphs that check, survive JSON, and wire what they are given."""
+
+from __future__ import annotations
+
+import pytest
+
+from relume.errors import UsageError
+from relume.graph import Graph
+from relume.nodes.recipes import (
+    ENVIRONMENT,
+    TEMPLATES,
+    Backdrop,
+    Lighting,
+    Plate,
+    analyse_graph,
+    light_graph,
+    matte_graph,
+    relight_graph,
+    shade_graph,
+)
+from relume.nodes.registry import REGISTRY
+
+KEY = Lighting({"key": "studio.exr"})
+
+
+def types(graph: Graph) -> list[str]:
+    return [node.type for node in graph.nodes.values()]
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_template_checks_and_survives_json(name: str) -> None:
+    graph = TEMPLATES[name]()
+    graph.check(REGISTRY)
+    text = graph.to_json(REGISTRY)
+    assert Graph.from_json(text, REGISTRY).to_json(REGISTRY) == text
+    assert list(graph.nodes)[-1] == "write"
+
+
+PLATES = {
+    "alone": Plate("p.exr"),
+    "matte": Plate("p.exr", matte="m.exr"),
+    "trimap": Plate("p.exr", trimap="t.exr"),
+    "mask": Plate("p.exr", mask="m.exr"),
+    "clean plate": Plate("p.exr", clean_plate="c.exr"),
+    "everything": Plate("p.exr", mask="m.exr", clean_plate="c.exr"),
+}
+BACKDROPS = {
+    "nothing": None,
+    "environment": Backdrop(ENVIRONMENT),
+    "picture": Backdrop({"file": "b.####.exr", "offset": 3}, over={"fit": "fill"}),
+}
+
+
+@pytest.mark.parametrize("proxy", [1, 3])
+@pytest.mark.parametrize("behind", BACKDROPS)
+@pytest.mark.parametrize("known", PLATES)
+def test_every_combination_checks(known: str, behind: str, proxy: int) -> None:
+    given = PLATES[known]
+    plate = Plate(
+        given.picture, given.matte, given.trimap, given.mask, given.clean_plate, proxy=proxy
+    )
+    graph = relight_graph(plate, KEY, "o.exr", BACKDROPS[behind])
+    graph.check(REGISTRY)
+    reads = sum(kind in ("read", "read_matte") for kind in types(graph))
+    assert types(graph).count("reformat") == (reads if proxy > 1 else 0)
+    assert ("over" in graph.nodes) is (behind != "nothing")
+    if behind != "environment":
+        matte_graph(plate, "o.exr", BACKDROPS[behind]).check(REGISTRY)
+    analyse_graph(plate, "o.exr").check(REGISTRY)
+
+
+def test_a_matte_replaces_the_network() -> None:
+    graph = matte_graph(Plate("p.exr", matte="m.exr"), "o.exr")
+    assert types(graph).count("matte") == 0
+    assert graph.nodes["write"].inputs["layers"] == {
+        "rgba": "cutout",
+        "foreground": "foreground",
+        "matte": "matte",
+    }
+
+
+def test_lights_of_every_kind() -> None:
+    lights = {
+        "sky": "sky.exr",
+        "studio": "rig:rim",
+        "original": "original",
+        "drawn": {"preset": "neon", "key_azimuth": 20.0},
+    }
+    lighting = Lighting(lights, adjust={"exposure": 1.0})
+    graph = relight_graph(Plate("p.exr"), lighting, "o.exr", Backdrop(ENVIRONMENT))
+    graph.check(REGISTRY)
+    assert graph.nodes["studio_environment"].knobs == {"preset": "rim"}
+    assert graph.nodes["drawn_environment"].knobs == {"preset": "neon", "key_azimuth": 20.0}
+    assert graph.nodes["original_original"].type == "original_light"
+    wires = graph.nodes["relight"].inputs["lights"]
+    assert isinstance(wires, dict) and list(wires) == list(lights)
+    for reference in wires.values():
+        assert graph.nodes[reference].knobs == {"exposure": 1.0}
+    # The picture behind is that of the first environment, as bright as the light it gives.
+    assert graph.nodes["background"].inputs["environment"] == "sky_environment"
+    assert graph.nodes["background"].knobs == {"exposure": 1.0}
+
+
+def test_shading_needs_no_network() -> None:
+    graph = shade_graph("t.####.exr", KEY, "o.####.exr", Backdrop(ENVIRONMENT))
+    graph.check(REGISTRY)
+    assert not any(REGISTRY[kind].weights for kind in types(graph))
+    assert not any(REGISTRY[kind].weights for kind in types(light_graph("e.exr", "o.exr")))
+
+
+def test_an_environment_backdrop_needs_an_environment() -> None:
+    original = Lighting({"original": "original"})
+    with pytest.raises(UsageError, match="no environment among the lights"):
+        relight_graph(Plate("p.exr"), original, "o.exr", Backdrop(ENVIRONMENT))
+
+
+@pytest.mark.parametrize("other", ["trimap", "mask", "clean_plate"])
+def test_a_finished_matte_takes_no_hint(other: str) -> None:
+    with pytest.raises(UsageError, match="finished matte"):
+        Plate("p.exr", matte="m.exr", **{other: "h.exr"})
