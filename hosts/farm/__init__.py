@@ -1,0 +1,1 @@
+"""Many frames, processes and machines: nothing is lost, and nothing half-written."""
