@@ -161,4 +161,6 @@ def _print(findings: list[Finding]) -> None:
         click.echo("Everything works.")
     else:
         sys.stdout.flush()
-        click.echo(f"Error: {broken} of {len(findings)} things are broken (marked !).", err=True)
+        click.echo(
+            f"Error: {broken} of {len(findings)} findings must be put right (marked !).", err=True
+        )

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from argparse import Namespace
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from relume.errors import InputError, UsageError
 from relume.hosts.cli.app import debug_option, example
 from relume.hosts.cli.options import several
+
+if TYPE_CHECKING:
+    from relume.training.trainer import Plan, Result
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -20,6 +24,15 @@ data_option = click.option(
 )
 stage_option = click.option(
     "--data", type=FOLDER, required=True, help="Folder of views, from `relume train views`."
+)
+runs_option = click.option("--out", type=FOLDER, required=True, help="Folder of the runs.")
+assets_option = click.option(
+    "--assets",
+    type=FOLDER,
+    required=True,
+    envvar="RELUME_ASSETS",
+    show_envvar=True,
+    help="Folder of environments and stills, for backgrounds.",
 )
 split_option = click.option(
     "--split",
@@ -51,7 +64,7 @@ plan_options = several(
 def command() -> None:
     """Train and judge the networks; needs the extra [training].
 
-    The order is: views, light, then normals, albedo, transport and matte, then release.
+    The order is: views, light, matte, normals, albedo, transport, release.
     """
 
 
@@ -118,18 +131,14 @@ def _network(name: str) -> click.Command:
         epilog=example(f"relume train {name} --data lit --out runs --minutes 60"),
     )
     @data_option
-    @click.option("--out", type=FOLDER, required=True, help="Folder of the runs.")
+    @runs_option
     @plan_options
     @debug_option
     def train(data: Path, out: Path, **options: Any) -> None:
         with lab():
             from relume.training.relight_nets import train_one
-            from relume.training.trainer import Plan
 
-            given = {key: value for key, value in options.items() if value is not None}
-            result = train_one(name, data, out, Plan(**{"steps": 20000, **given}))
-        figures = ", ".join(f"{key} {value:.4g}" for key, value in result.figures.items())
-        click.echo(f"{name}: {result.step} steps in {result.seconds / 60:.1f} min; {figures}.")
+            _tell(name, train_one(name, data, out, _plan(options)))
 
     return train
 
@@ -138,13 +147,56 @@ for _name in ("normals", "albedo", "transport"):
     command.add_command(_network(_name))
 
 
+@command.command(
+    epilog=example(
+        "relume train matte --data lit --out runs --minutes 40",
+        "relume train matte --data lit --out runs --minutes 20 --part refine",
+    )
+)
+@data_option
+@runs_option
+@assets_option
+@click.option(
+    "--part",
+    type=click.Choice(("coarse", "refine")),
+    default="coarse",
+    show_default=True,
+    help="The coarse pass, or the refiner on top of it.",
+)
+@plan_options
+@debug_option
+def matte(data: Path, out: Path, assets: Path, part: str, **options: Any) -> None:
+    """Train the matting network, going on from the checkpoint in OUT/matte."""
+    with lab():
+        from relume.training import matte_train
+        from relume.training.trainer import train
+
+        given = Namespace(lit=data, assets=assets, runs=out, shapes="large")
+        make = matte_train.coarse_task if part == "coarse" else matte_train.refine_task
+        task = make(given)
+        _tell(task.name, train(task, out / task.name, _plan(options)))
+
+
+def _plan(options: Mapping[str, Any]) -> Plan:
+    from relume.training.trainer import Plan
+
+    given = {key: value for key, value in options.items() if value is not None}
+    return Plan(**{"steps": 20000, **given})
+
+
+def _tell(name: str, result: Result) -> None:
+    figures = ", ".join(f"{key} {value:.4g}" for key, value in result.figures.items())
+    minutes = result.seconds / 60.0
+    click.echo(f"{name}: {result.step} steps in {minutes:.1f} min. {figures}".rstrip())
+
+
 @command.command(epilog=example("relume train release --data stage --runs runs --out weights"))
 @stage_option
 @click.option("--runs", type=FOLDER, required=True, help="Folder of the runs.")
 @click.option("--out", type=FOLDER, required=True, help="Folder of the weights and manifests.")
 @debug_option
 def release(data: Path, runs: Path, out: Path) -> None:
-    """Measure the trained networks and write the weights that relume loads."""
+    """Measure normals, albedo and transport, and write the weights that relume loads."""
     with lab():
         from relume.training.release import release as write
 
