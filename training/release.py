@@ -19,7 +19,10 @@ from relume.training.relight_nets import SETTINGS, averaged_of
 from relume.training.stage.dataset import list_views
 from relume.training.trainer import CHECKPOINT, LOG
 
-OWN = {"normals": ("normals", "flat"), "albedo": ("albedo", "mean_colour", "plate_rmse")}
+OWN = {
+    "normals": ("normals", "flat"),
+    "albedo": ("albedo", "mean_colour", "own_mean", "plate_rmse"),
+}
 """Prefixes of the figures that belong to a network; the last one keeps the whole chain's."""
 
 

@@ -186,7 +186,7 @@ class _Later(_Task):
         data: Path,
         recipe: Recipe,
         earlier: Mapping[str, nn.Module] | None = None,
-        share: float = 0.5,
+        share: float = 0.7,
     ) -> None:
         super().__init__(data, recipe)
         self.earlier = dict(earlier or {})
