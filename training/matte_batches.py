@@ -28,6 +28,9 @@ SMALL = ((160, 160), (192, 160), (128, 224), (192, 192))
 LARGE = ((256, 256), (256, 256), (320, 224), (192, 320), (352, 352), (288, 512))
 """Frame sizes to end with, up to what the coarse pass sees of a plate."""
 
+_OVERLAP = 3.0
+"""Frame pixels by which a side that the view cuts reaches beyond the frame, for resampling."""
+
 BATCH_PIXELS = 6 * 256 * 256
 
 
@@ -123,7 +126,7 @@ class Composer:
 
     def batch(self, rng: Rng, shape: tuple[int, int] | None = None) -> dict[str, Tensor]:
         """Return coarse inputs N×10×H×W and targets alpha, contrast N×1×H×W, guide N×3×H×W."""
-        height, width = shape or self._shapes[rng.integers(len(self._shapes))]
+        height, width = shape or self._shapes[int(rng.integers(len(self._shapes)))]
         count = max(1, BATCH_PIXELS // (height * width))
         scenes = [self.scene(rng, height, width) for _ in range(count)]
         guides = [guide(scene.alpha, rng, self._options.guides) for scene in scenes]
@@ -199,7 +202,9 @@ def placement(
     top, bottom = (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, size[0])
     left, right = (int(columns[0]), int(columns[-1]) + 1) if len(columns) else (0, size[1])
     mirror = -1.0 if rng.random() < 0.5 else 1.0
-    share = float(np.exp(rng.uniform(np.log(0.3), np.log(0.8 if crowd else 1.7))))
+    # Most frames hold a portrait; small figures and close-ups are rarer.
+    most, usual = (0.8, 0.55) if crowd else (1.7, 1.0)
+    share = float(np.exp(rng.triangular(np.log(0.3), np.log(usual), np.log(most))))
     # A side that the view itself cuts must not end inside the frame.
     cuts = [bool(body[:, 0].float().mean() > 0.02), bool(body[:, -1].float().mean() > 0.02)]
     if all(cuts):
@@ -215,10 +220,10 @@ def placement(
         shift = ((left + right) / 2 - size[1] / 2) / scale * mirror
         low, high = x - shift - half, x - shift + half
         cut_low, cut_high = cuts if mirror > 0 else cuts[::-1]
-        if cut_low and low > -1:
-            x -= low + 1
-        elif cut_high and high < width + 1:
-            x += width + 1 - high
+        if cut_low and low > -_OVERLAP:
+            x -= low + _OVERLAP
+        elif cut_high and high < width + _OVERLAP:
+            x += width + _OVERLAP - high
     # A close-up may lose the chest below the frame; small figures stand on its lower edge.
     y = height + max(0.0, share - 0.75) * height * float(rng.uniform(0.3, 1.1))
     y += 0.02 * height + abs(turn) * (right - left) / scale * 0.5
@@ -236,7 +241,7 @@ def _exposure(subject: Subject, level: float, rng: Rng) -> Tensor:
     covered = subject.alpha > 0.5
     grey = subject.foreground.mean(0)[covered] if bool(covered.any()) else torch.ones(1)
     own = max(float(grey.clamp(min=1e-4).log().mean().exp()), 1e-3)
-    gain = level / own * np.exp(rng.normal(0.1, 0.55)) * np.exp(rng.normal(0, 0.08, 3))
+    gain = level / own * np.exp(rng.normal(0.1, 0.45)) * np.exp(rng.normal(0, 0.08, 3))
     return torch.from_numpy(gain.astype("f4"))[:, None, None]
 
 

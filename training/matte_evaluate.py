@@ -37,22 +37,24 @@ def ellipse(height: int, width: int) -> F32:
     y, x = np.mgrid[:height, :width].astype(np.float32)
     u = (x + 0.5) / width - 0.5
     v = (y + 0.5) / height - 0.75
-    return ((u / 0.3) ** 2 + (v / 0.55) ** 2 < 1).astype(np.float32)
+    inside: F32 = ((u / 0.3) ** 2 + (v / 0.55) ** 2 < 1).astype(np.float32)
+    return inside
 
 
-def evaluate(model: MatteNet, scenes: Sequence[Scene]) -> dict[str, dict[str, float]]:
-    """Return mean figures of the coarse matte, the refined one, a guided one and the ellipse.
+def evaluate(model: MatteNet, scenes: Sequence[Scene]) -> dict[str, float]:
+    """Return mean figures of the matte, and of what it is compared with.
 
     Args:
         model: the network.
         scenes: composites with their truth.
 
     Returns:
-        For `ellipse`, `coarse`, `matte` and `guided` (with a trimap of the truth ± 1.5 % of the
-        long side): sad, mad, mse, grad, conn as in `relume.matting.metrics`, and `missed`, the
-        share of scenes in which nobody was found.
+        `sad`, `mad`, `mse`, `grad`, `conn` as in `relume.matting.metrics`; the same with the
+        prefix `ellipse_` for the trivial matte, `coarse_` without the refiner, `guided_` with a
+        trimap (the truth ± 1.5 % of the long side), `hint_` for that trimap taken as a matte;
+        `views`; and `missed`, the share of scenes in which nobody was found.
     """
-    rows: dict[str, list[MatteError]] = {"ellipse": [], "coarse": [], "matte": [], "guided": []}
+    rows: dict[str, list[MatteError]] = {}
     missed = 0
     for scene in scenes:
         truth = scene.alpha.numpy()
@@ -61,21 +63,23 @@ def evaluate(model: MatteNet, scenes: Sequence[Scene]) -> dict[str, dict[str, fl
         anchor = anchor_of(rgb)
         wide = 0.015 * max(truth.shape)
         guide = trimap_from_mask(Image(truth, ("A",)), wide, wide)
-        found = {
-            "coarse": estimate_matte(plate, anchor, None, model, refine=False),
-            "matte": estimate_matte(plate, anchor, None, model),
-            "guided": estimate_matte(plate, anchor, guide, model),
+        result = estimate_matte(plate, anchor, None, model)
+        missed += result.empty
+        mattes = {
+            "": result.matte,
+            "coarse_": estimate_matte(plate, anchor, None, model, refine=False).matte,
+            "guided_": estimate_matte(plate, anchor, guide, model).matte,
+            "hint_": guide,
+            "ellipse_": Image(ellipse(*truth.shape), ("A",)),
         }
-        missed += found["matte"].empty
-        rows["ellipse"].append(matte_error(ellipse(*truth.shape), truth))
-        for name, result in found.items():
-            rows[name].append(matte_error(result.matte.pixels[:, :, 0], truth))
-    means = {
-        name: {key: float(np.mean([getattr(row, key) for row in part])) for key in FIGURES}
+        for name, matte in mattes.items():
+            rows.setdefault(name, []).append(matte_error(matte.pixels[:, :, 0], truth))
+    figures = {
+        f"{name}{key}": round(float(np.mean([getattr(row, key) for row in part])), 4)
         for name, part in rows.items()
+        for key in FIGURES
     }
-    means["matte"]["missed"] = missed / max(1, len(scenes))
-    return means
+    return {"views": len(scenes), **figures, "missed": missed / max(1, len(scenes))}
 
 
 def empty_scenes(
@@ -156,17 +160,14 @@ def main() -> None:
     print(json.dumps(report(model, given), indent=2))
 
 
-def report(model: MatteNet, given: argparse.Namespace) -> dict[str, object]:
-    """Return every figure that the manifest quotes."""
+def report(model: MatteNet, given: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """Return every figure that the manifest quotes, by the set they were measured on."""
     size = (given.size, given.size)
     scenes = stage_scenes(given.lit, given.assets, given.split, given.count, size)
-    out: dict[str, object] = {
-        "scenes": f"{given.count} composites of {given.size} pixels, {given.split} people, places",
-        "stage": evaluate(model, scenes),
-        "seen_in_empty": empty_scenes(
-            model, stage_backgrounds(given.assets, given.split), given.count, size
-        ),
-    }
+    places = stage_backgrounds(given.assets, given.split)
+    found = evaluate(model, scenes)
+    found["seen_in_empty"] = empty_scenes(model, places, given.count, size)
+    out = {f"stage_{given.split}": found}
     if given.cycles is not None:
         traced = cycles_scenes(given.cycles, given.assets, given.count, size)
         out["cycles"] = evaluate(model, traced)

@@ -146,8 +146,8 @@ class RefineTask:
                     float((before - cut["alpha"]).abs().sum()),
                     after.numel(),
                 ]
-        after, before, pixels = (float(value) for value in total)
-        return {"mad": after / pixels * 1e3, "before": before / pixels * 1e3}
+        refined, coarse, pixels = (float(value) for value in total)
+        return {"mad": refined / pixels * 1e3, "before": coarse / pixels * 1e3}
 
 
 def cut_tiles(model: MatteNet, batch: Mapping[str, Tensor], most: int) -> dict[str, Tensor] | None:

@@ -104,7 +104,7 @@ def main() -> None:
 def write(given: argparse.Namespace) -> None:
     """Round, measure and write the weights."""
     model = _checked(rounded(refined_model(given.runs)))
-    figures = {}
+    figures: dict[str, dict[str, float]] = {}
     if given.count:
         wanted = argparse.Namespace(
             lit=given.lit,

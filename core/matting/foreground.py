@@ -63,10 +63,11 @@ def estimate_layers(plate: F32, alpha: F32) -> tuple[F32, F32]:
     coarse to fine, F and B of a pixel minimise, over its four neighbours j,
     (αF + βB − I)² + Σ_j w_j ((F − F_j)² + (B − B_j)²), β = 1 − α, w_j = ε + |α − α_j|.
     Deviations: w_j is further weighted by α_j² for F and β_j² for B, as a neighbour that shows a
-    colour unmixed knows it best, which settles in a quarter of the rounds; all pixels move at once, in closed form around the neighbours' weighted means m,
-    F = m_F + α r/(α² + β² + Σw), r = I − αm_F − βm_B, where no determinant can vanish; levels are
-    averages; fine levels are solved only where the matte is soft and in the margin; the last step
-    drops Σw, so that αF + βB is the plate; nothing is clamped to [0, 1].
+    colour unmixed knows it best, which settles in a quarter of the rounds; all pixels move at
+    once, in closed form around the neighbours' weighted means m, F = m_F + α r/(α² + β² + Σw),
+    r = I − αm_F − βm_B, where no determinant can vanish; levels are averages; fine levels are
+    solved only where the matte is soft and in the margin; the last step drops Σw, so that
+    αF + βB is the plate; nothing is clamped to [0, 1].
 
     Args:
         plate: H×W×3 scene-linear, unbounded.

@@ -191,8 +191,10 @@ def _resize(x: Tensor, height: int, width: int) -> Tensor:
 
     if x.shape[2:] == (height, width):
         return x
+    # Averaging makes no difference where it enlarges, and costs several times as much.
+    shrinks = height < x.shape[2] or width < x.shape[3]
     return fn.interpolate(
-        x, size=(height, width), mode="bilinear", align_corners=False, antialias=True
+        x, size=(height, width), mode="bilinear", align_corners=False, antialias=shrinks
     )
 
 
@@ -238,12 +240,11 @@ def _look(
         inputs = fn.pad(torch.cat(parts, 1), padding, mode="replicate").to(device)
         out = model.coarse(inputs.contiguous(memory_format=torch.channels_last))
         alpha = torch.sigmoid(out.alpha[:, :, :height, :width].float()).cpu()
-        near = (
-            None
-            if chosen is None
-            else _resize(torch.from_numpy(chosen)[None, None].float(), height, width)
-        )
-        found = people(alpha[0, 0].numpy(), None if near is None else near[0, 0].numpy() > 0.0)
+        near = None
+        if chosen is not None:
+            spread = _resize(torch.from_numpy(chosen)[None, None].float(), height, width)
+            near = spread[0, 0].numpy() > 0.0
+        found = people(alpha[0, 0].numpy(), near)
         if not found.any():
             return None
         support = torch.from_numpy(found.astype(np.float32))[None, None]
