@@ -279,9 +279,11 @@ def _classes(view: _View, plate: Image) -> NDArray[np.float32]:
 
     size = (plate.height, plate.width)
     with torch.inference_mode():
-        classes = _resize(view.trimap, *size).argmax(1, keepdim=True).float() / 2.0
-        gate = _resize(view.support, *size) > 0
-        return _plane(classes * gate)
+        background, unknown, foreground = _resize(view.trimap, *size)[0]
+        doubtful = unknown >= torch.maximum(background, foreground)
+        classes = torch.where(doubtful, 0.5, (foreground > background).float())
+        gate = _resize(view.support, *size)[0, 0] > 0
+        return _plane((classes * gate)[None, None])
 
 
 def _refined(
