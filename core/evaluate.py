@@ -73,7 +73,7 @@ class _Request:
 
 
 @contextmanager
-def _blame(node: str, frame: int) -> Iterator[None]:
+def blame(node: str, frame: int) -> Iterator[None]:
     """Name the node and the frame in whatever goes wrong inside."""
     try:
         yield
@@ -145,23 +145,19 @@ class Evaluator:
         name, output = self.graph.source(self.registry, reference)
         target = _Step(name, frame)
         request = _Request(self._digests(target, "key"))
-        steps = {key: step for step, key in request.keys.items()}
-
-        def missing(key: str) -> list[str]:
-            kept = self._kept(key)
-            if kept is not None:
-                request.results[key] = kept
-                return []
-            return [request.keys[need] for need in self._needs(steps[key])]
-
-        for key in inputs_first([request.keys[target]], missing):
-            if key not in request.results:
-                request.results[key] = self._compute(steps[key], request)
-                for cache in self.caches:
-                    cache.put(key, request.results[key])
-                if self.on_progress:
-                    self.on_progress(*steps[key], 1.0)
+        for key, step in self._missing(target, request):
+            request.results[key] = self._compute(step, request)
+            for cache in self.caches:
+                cache.put(key, request.results[key])
+            if self.on_progress:
+                self.on_progress(*step, 1.0)
         return self._output(request, target, output.name)
+
+    def pending(self, reference: str, frame: int) -> dict[str, tuple[str, int]]:
+        """Return what `evaluate` would have to compute, inputs first: key → (node, frame)."""
+        name, _ = self.graph.source(self.registry, reference)
+        target = _Step(name, frame)
+        return dict(self._missing(target, _Request(self._digests(target, "key"))))
 
     def key(self, name: str, frame: int) -> str:
         """Return the key of a node's results at a frame; no pixels are touched."""
@@ -217,6 +213,21 @@ class Evaluator:
     def _needs(self, step: _Step) -> list[_Step]:
         return [_Step(wire.source, at) for wire in self._wires(step) for at in wire.frames]
 
+    def _missing(self, target: _Step, request: _Request) -> Iterator[tuple[str, _Step]]:
+        """Yield what no cache keeps of all that a step needs; what one keeps joins the request."""
+        steps = {key: step for step, key in request.keys.items()}
+
+        def needs(key: str) -> list[str]:
+            kept = self._kept(key)
+            if kept is not None:
+                request.results[key] = kept
+                return []
+            return [request.keys[need] for need in self._needs(steps[key])]
+
+        for key in inputs_first([request.keys[target]], needs):
+            if key not in request.results:
+                yield key, steps[key]
+
     def _digests(self, target: _Step, purpose: Purpose) -> dict[_Step, str]:
         """Return the hashes of a step and of everything it needs."""
         digests: dict[_Step, str] = {}
@@ -226,7 +237,7 @@ class Evaluator:
 
     def _digest(self, step: _Step, purpose: Purpose, digests: Mapping[_Step, str]) -> str:
         node = self.node(*step)
-        with _blame(*step):
+        with blame(*step):
             files = self._files(node, step.frame, purpose)
         knobs = {key: node.values[key] for key, knob in node.knobs().items() if knob.affects}
         if purpose == "fingerprint":
@@ -241,7 +252,7 @@ class Evaluator:
         if node.weights:
             from relume.weights import digest as weights_digest
 
-            with _blame(*step):
+            with blame(*step):
                 machine.append([weights_digest(weights) for weights in node.weights])
             if purpose == "key":
                 settings = self.settings
@@ -292,7 +303,7 @@ class Evaluator:
         inputs = self._inputs(node, step, request)
         context.progress(0.0)
         start = time.perf_counter()
-        with _blame(name, frame):
+        with blame(name, frame):
             result = node.compute(context, **inputs)
             outputs = list(node.outputs())
             # By name, so that a NamedTuple in another order than the ports swaps nothing.
@@ -334,7 +345,7 @@ class Evaluator:
         # Several ports want the same plate in the same space: it is converted once.
         where = request.keys[source], wire.output, space
         if where not in request.converted:
-            with _blame(*step):
+            with blame(*step):
                 request.converted[where] = _in_space(value, space)
         return request.converted[where]
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from relume.errors import Cancelled, Exit, InputError, RelumeError, UsageError
-from relume.evaluate import Evaluator
+from relume.evaluate import Evaluator, blame
 from relume.frames import Shot
 from relume.graph import Graph
 from relume.image import Layers
@@ -45,8 +48,13 @@ class FrameReport:
         path: the file.
         status: whether it was written, was current already, or failed.
         error: why it failed.
-        seconds: computing and writing.
+        seconds: preparing, computing and writing; not waiting in between.
         warnings: sentences worth reading.
+        nodes: seconds of every node that ran for it.
+        peak_memory: most bytes the process held while it was computed; 0 where nobody looked.
+        digest: SHA-256 of the file; "" where nobody asked.
+        attempts: how often it was tried.
+        worker: host and process it was rendered on; "" where nobody asked.
     """
 
     node: str
@@ -56,6 +64,120 @@ class FrameReport:
     error: RelumeError | None = None
     seconds: float = 0.0
     warnings: list[str] = field(default_factory=list)
+    nodes: dict[str, float] = field(default_factory=dict)
+    peak_memory: int = 0
+    digest: str = ""
+    attempts: int = 1
+    worker: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class Output:
+    """A file on its way.
+
+    Attributes:
+        report: what became of it so far.
+        fingerprint: what it is made from.
+        deliverable: what is to be written, once it is computed.
+    """
+
+    report: FrameReport
+    fingerprint: str = ""
+    deliverable: Deliverable | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is more to be done: it neither failed nor was current."""
+        return self.report.status == "done"
+
+
+class Renderer:
+    """The three steps behind every file; each may run in a thread of its own.
+
+    A step that fails marks the report of its file, and the later steps leave it alone.
+
+    Args:
+        evaluator: the graph and what the job fixes.
+        frames: every frame that will be rendered.
+        overwrite: replace files that relume did not write.
+        skip_existing: leave files alone that read fully and carry the same fingerprint.
+
+    Raises:
+        UsageError: the graph writes nothing.
+    """
+
+    def __init__(
+        self,
+        evaluator: Evaluator,
+        frames: Iterable[int],
+        *,
+        overwrite: bool = False,
+        skip_existing: bool = False,
+    ) -> None:
+        self.evaluator = evaluator
+        self.frames = list(frames)
+        self.overwrite = overwrite
+        self.skip_existing = skip_existing
+        self.targets = sinks(evaluator.graph, evaluator.registry)
+        self._inputs = _Inputs(_input_files(evaluator, self.frames))
+
+    @property
+    def files(self) -> list[tuple[str, int]]:
+        """The node and frame of every file, in the order they are rendered."""
+        return [(name, frame) for frame in self.frames for name in self.targets]
+
+    def path(self, name: str, frame: int) -> Path:
+        """Return the file a node writes at a frame."""
+        from relume.media.sequence import path_at
+
+        return path_at(str(self.evaluator.node(name, frame).values[self.targets[name]]), frame)
+
+    def prepare(self, name: str, frame: int) -> Output:
+        """Check the target, find the fingerprint, and see whether the file is current."""
+        from relume.media import write as media
+
+        path = self.path(name, frame)
+        output = Output(FrameReport(node=name, frame=frame, path=str(path), status="done"))
+        with _step(output):
+            # Among what the graph reads, only a file that is this one matters.
+            inputs = self._inputs.same_as(path)
+            media.check_target(path, inputs=inputs, overwrite=self.overwrite or self.skip_existing)
+            output.fingerprint = self.evaluator.fingerprint(name, frame)
+            if self.skip_existing and media.is_current(path, output.fingerprint):
+                output.report.status = "skipped"
+            else:
+                media.check_target(path, inputs=inputs, overwrite=self.overwrite)
+        return output
+
+    def compute(self, output: Output) -> None:
+        """Compute what is to be written."""
+        report = output.report
+        before = dict(self.evaluator.seconds)
+        with _step(output):
+            output.deliverable = self.evaluator.evaluate(report.node, report.frame)
+        for node, seconds in self.evaluator.seconds.items():
+            spent = seconds - before.get(node, 0.0)
+            if spent > 0.0:
+                report.nodes[node] = report.nodes.get(node, 0.0) + spent
+
+    def write(self, output: Output) -> None:
+        """Write the file, and let go of its pixels."""
+        from relume.media import write as media
+
+        deliverable, output.deliverable = output.deliverable, None
+        if deliverable is None:
+            return
+        with _step(output):
+            output.report.warnings += media.write(
+                output.report.path,
+                deliverable.layers,
+                depth=deliverable.depth,
+                compression=deliverable.compression,
+                multipart=deliverable.multipart,
+                fingerprint=output.fingerprint,
+                inputs=self._inputs.same_as(Path(output.report.path)),
+                overwrite=self.overwrite,
+            )
 
 
 def sinks(graph: Graph, registry: Registry) -> dict[str, str]:
@@ -135,22 +257,23 @@ def render(
         UsageError: the graph writes nothing, or would write over one of its inputs.
         Cancelled: the user asked to stop; finished frames are kept.
     """
-    wanted = list(frames)
-    targets = sinks(evaluator.graph, evaluator.registry)
-    inputs = _input_files(evaluator, wanted)
+    renderer = Renderer(evaluator, frames, overwrite=overwrite, skip_existing=skip_existing)
     reports: list[FrameReport] = []
-    for frame in wanted:
-        for name, knob in targets.items():
-            report = _render_frame(evaluator, name, knob, frame, inputs, overwrite, skip_existing)
-            reports.append(report)
-            if on_frame:
-                on_frame(report)
-            if report.error is not None:
-                # A refused target is refused for every frame: there is no use in going on.
-                if isinstance(report.error, UsageError) and len(reports) == 1:
-                    raise report.error
-                if fail_fast:
-                    return reports
+    for name, frame in renderer.files:
+        output = renderer.prepare(name, frame)
+        if output.is_open:
+            renderer.compute(output)
+        renderer.write(output)
+        report = output.report
+        reports.append(report)
+        if on_frame:
+            on_frame(report)
+        if report.error is not None:
+            # A refused target is refused for every frame: there is no use in going on.
+            if isinstance(report.error, UsageError) and len(reports) == 1:
+                raise report.error
+            if fail_fast:
+                break
     return reports
 
 
@@ -178,44 +301,42 @@ def _input_files(evaluator: Evaluator, frames: list[int]) -> set[str]:
     return files
 
 
-def _render_frame(
-    evaluator: Evaluator,
-    name: str,
-    knob: str,
-    frame: int,
-    inputs: set[str],
-    overwrite: bool,
-    skip_existing: bool,
-) -> FrameReport:
-    from relume.media import write as media
-    from relume.media.sequence import path_at
+class _Inputs:
+    """The files a graph reads; a target is compared with all of them at once.
 
+    Args:
+        files: their paths.
+    """
+
+    def __init__(self, files: Iterable[str]) -> None:
+        self._files: dict[object, str] = {}
+        for file in files:
+            self._files[os.path.realpath(file)] = file
+            with suppress(OSError):
+                status = Path(file).stat()
+                self._files[status.st_dev, status.st_ino] = file
+
+    def same_as(self, path: Path) -> list[str]:
+        """Return the input that a path is, or would be once it exists; also through a link."""
+        places: list[object] = [os.path.realpath(path)]
+        with suppress(OSError):
+            status = path.stat()
+            places.append((status.st_dev, status.st_ino))
+        return [self._files[place] for place in places if place in self._files][:1]
+
+
+@contextmanager
+def _step(output: Output) -> Iterator[None]:
+    """Time a step of a file, and note in its report what goes wrong."""
+    report = output.report
     start = time.perf_counter()
-    node = evaluator.node(name, frame)
-    path = path_at(str(node.values[knob]), frame)
-    report = FrameReport(node=name, frame=frame, path=str(path), status="done")
     try:
-        media.check_target(path, inputs=inputs, overwrite=overwrite or skip_existing)
-        fingerprint = evaluator.fingerprint(name, frame)
-        if skip_existing and media.is_current(path, fingerprint):
-            report.status = "skipped"
-        else:
-            media.check_target(path, inputs=inputs, overwrite=overwrite)
-            deliverable: Deliverable = evaluator.evaluate(name, frame)
-            report.warnings = media.write(
-                path,
-                deliverable.layers,
-                depth=deliverable.depth,
-                compression=deliverable.compression,
-                multipart=deliverable.multipart,
-                fingerprint=fingerprint,
-                inputs=inputs,
-                overwrite=overwrite,
-            )
+        with blame(report.node, report.frame):
+            yield
     except Cancelled:
         raise
     except RelumeError as error:
         report.status = "failed"
-        report.error = error.locate(node=name, frame=frame)
-    report.seconds = time.perf_counter() - start
-    return report
+        report.error = error
+    finally:
+        report.seconds += time.perf_counter() - start
