@@ -95,6 +95,7 @@ def main() -> None:
         seed=given.seed,
         threads=given.threads,
         rate=given.rate,
+        warm_up=100 if given.part == "coarse" else 30,
         validate_steps=500,
     )
     result = train(task, given.runs / task.name, plan)

@@ -217,6 +217,12 @@ def test_help_of_another_size_is_refused(what: str) -> None:
             coarse_person(plate, 0.0, Threshold(), **{what: other})
 
 
+def test_the_network_is_as_small_as_promised() -> None:
+    model = build()
+    assert sum(p.numel() for p in model.parameters()) < 1_500_000
+    assert sum(p.numel() for p in model.refiner.parameters()) < 20_000
+
+
 def test_a_clean_plate_reaches_the_network(random_network: Any) -> None:
     seen = []
     with torch.no_grad():
