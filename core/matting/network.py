@@ -240,6 +240,9 @@ def _look(
         inputs = fn.pad(torch.cat(parts, 1), padding, mode="replicate").to(device)
         out = model.coarse(inputs.contiguous(memory_format=torch.channels_last))
         alpha = torch.sigmoid(out.alpha[:, :, :height, :width].float()).cpu()
+        if marks is not None:
+            # What is drawn is there: soft parts beside it may hang on it.
+            alpha = torch.maximum(alpha, sure) * (1.0 - clear)
         near = None
         if chosen is not None:
             spread = _resize(torch.from_numpy(chosen)[None, None].float(), height, width)

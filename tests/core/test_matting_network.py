@@ -92,6 +92,18 @@ def test_a_certain_guide_always_wins() -> None:
         assert np.all(image.pixels[guide < 0.05] == 0.0)
 
 
+def test_soft_parts_hang_on_a_guide_that_the_network_would_not_have_found() -> None:
+    # The stand-in sees at most alpha 0.4 here, so without the guide there is nobody.
+    plate = disc(96, 128, bright=0.24)
+    assert estimate_matte(plate, 0.0, None, Threshold(0.2)).empty
+    y, x = np.mgrid[:96, :128]
+    drawn = np.hypot(x - 64, y - 48) < 12
+    guide = Image(np.where(drawn, 1.0, 0.5).astype(np.float32)[..., None], ("A",))
+    alpha = estimate_matte(plate, 0.0, guide, Threshold(0.2)).matte.pixels[:, :, 0]
+    assert np.all(alpha[drawn] == 1.0)
+    assert alpha[48, 64 + 20] > 0.1
+
+
 @pytest.mark.parametrize("level", [0.0, 0.5, 1e4])
 def test_a_plate_of_one_colour_holds_nobody(level: float) -> None:
     plate = Image(np.full((70, 90, 3), level, np.float32), ("R", "G", "B"))
