@@ -26,5 +26,4 @@ class PrefilterLight(Node):
 
     def compute(self, ctx: Context, environment: Environment) -> LightMaps:
         """Convolve."""
-        threads = ctx.settings.threads
-        return prefilter(environment, self.exponents, self.height, threads=threads)
+        return prefilter(environment, self.exponents, self.height, threads=ctx.threads)

@@ -45,7 +45,7 @@ class Relight(Node):
 
     def compute(self, ctx: Context, transport: Transport, lights: Mapping[str, Light]) -> Relights:
         """Shade the subject."""
-        result = relight(transport, lights, **self.values)
+        result = relight(transport, lights, **self.values, threads=ctx.threads)
         if result.negative > NOTICEABLE:
             share = 100 * result.negative
             ctx.notice(f"{share:.1f} % of the subject is below 0; lower residual_gain to lift it")
