@@ -97,7 +97,7 @@ class Batches:
         count = int(rng.choice([1, 2, 3], p=[0.6, 0.3, 0.1])) if self.recipe.spoil else 1
         total = np.zeros((len(view.index), 3), np.float32)
         for place in rng.permutation(len(view.lamps))[:count]:
-            tint = np.exp(rng.normal(0.0, 0.15, 3)) if self.recipe.spoil else np.ones(3)
+            tint = np.exp(rng.normal(0.0, 0.12, 3)) if self.recipe.spoil else np.ones(3)
             gain = (tint * 2.0 ** rng.uniform(-2.0, 0.0)).astype(np.float32)
             total += gain * (view.diffuse[place] * dye + view.specular[place])
         return total
@@ -263,7 +263,7 @@ def _dye(view: LitView, rng: Rng) -> F32:
     """Return P×3 factors that recolour cloth, hair and skin, the latter two with restraint."""
     labels = view.labels.reshape(-1)[view.index]
     dye = np.ones((len(labels), 3), np.float32)
-    for label, stops, hue in ((_SKIN, 0.4, 0.05), (_HAIR, 0.8, 0.15), (_CLOTH, 1.5, 0.4)):
+    for label, stops, hue in ((_SKIN, 0.3, 0.05), (_HAIR, 0.7, 0.1), (_CLOTH, 1.2, 0.4)):
         factor = 2.0 ** rng.uniform(-stops, stops) * np.exp(rng.normal(0.0, hue, 3))
         here = labels == label
         if here.any():
@@ -285,7 +285,7 @@ def _plate(
         spoil: whether to add faults.
     """
     subject = float((foreground * alpha).sum() / (3 * alpha.sum() + 1e-6))
-    backdrop = backdrop * subject * (2.0 ** rng.normal(0.0, 1.2) if spoil else 1.0)
+    backdrop = backdrop * subject * (2.0 ** rng.normal(0.0, 1.0) if spoil else 1.0)
     composite = (alpha * foreground + (1 - alpha) * backdrop).permute(1, 2, 0).numpy()
     stops = anchor_of(composite) + (rng.uniform(-1.0, 1.0) if spoil else 0.0)
     # A backlit subject may be dark, but not beyond what a photographer would accept.
@@ -319,7 +319,7 @@ def _matted(foreground: Tensor, alpha: Tensor, backdrop: Tensor, rng: Rng) -> tu
 
 def _exposed(plate: Tensor, rng: Rng) -> Tensor:
     """Return a plate with a camera's tone curve, clipping and noise."""
-    if rng.random() < 0.4:
+    if rng.random() < 0.3:
         # A display-referred photograph, linearised without its tone curve undone.
         plate = 0.18 * (plate.clamp_min(0) / 0.18) ** rng.uniform(0.8, 1.3)
     if rng.random() < 0.3:
