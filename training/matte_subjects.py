@@ -86,12 +86,12 @@ def recolour(subject: Subject, rng: Rng) -> Subject:
         painted = grey / max(level, 1e-4) * wanted * float(grey.median() * 2 + 0.1)
         rgb = rgb + (painted - rgb) * cloth if rng.random() < 0.5 else rgb
         gain = gain + (colour(rng)[:, None, None] * 2.0 - 1.0) * cloth * float(rng.random() < 0.5)
-    if rng.random() < 0.3:
+    if rng.random() < 0.5:
         # Badges, straps, ties and pockets: what is on a person belongs to the person.
         cloth = blur((subject.labels == CLOTH).float()[None], 0.7)[0]
         covered = subject.alpha > 0.5
         level = float(rgb.mean(0)[covered].mean()) if bool(covered.any()) else 0.2
-        things = scatter(rng, rgb, int(rng.integers(1, 5)), level)
+        things = scatter(rng, rgb, int(rng.integers(1, 7)), level)
         rgb = rgb + (things - rgb) * cloth
     if rng.random() < 0.3:
         hair = blur((subject.labels == HAIR).float()[None], 0.7)[0]

@@ -17,7 +17,7 @@ STRIDE = 32
 
 TILE = 32
 HALO = 8
-"""Pixels that the refiner reads around a tile (three valid 3×3 at half size, two at full)."""
+"""Pixels that the refiner reads around a tile: six for three valid 3×3 at half size, two at full."""
 
 FULL = 11
 """Planes of the refiner at full size: plate 3, clean plate 3, its flag 1, guide 2, alpha 1,
@@ -56,7 +56,7 @@ def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int =
 class Residual(nn.Module):
     """An inverted residual block: expand, filter each channel, project.
 
-    Source: Sandler et al. 2018, MobileNetV2, section 3.4; the first blocks expand with a full
+    Source: Sandler et al. 2018, MobileNetV2, section 3.3; the first blocks expand with a full
     3×3 convolution as in Gupta and Tan 2019 (EfficientNet-EdgeTPU), which is faster on a CPU at
     high resolution.
     """
@@ -118,8 +118,8 @@ class CoarseNet(nn.Module):
     """Find people and their soft edges in a frame at a long side of about 512.
 
     Source: Pandey et al. 2021, section 3.1 and supplement (refined trimap and alpha as separate
-    heads); Lin et al. 2021, Real-Time High-Resolution Background Matting, section 3 (error map
-    and hidden features for a refiner). Both use far larger encoders.
+    heads); Lin et al. 2021, Real-Time High-Resolution Background Matting (error map and hidden
+    features for a refiner). Both use far larger encoders.
 
     Args:
         hidden: features handed to the refiner.
@@ -185,8 +185,9 @@ class CoarseNet(nn.Module):
 class Refiner(nn.Module):
     """Sharpen the matte of one tile at the plate's own resolution.
 
-    Source: Lin et al. 2021, section 3.3 (two convolutions at half size, two at full, without
-    padding); tiles are 32 pixels where the paper takes 4, and the output is a step in the logit.
+    Source: Lin et al. 2021, Real-Time High-Resolution Background Matting, the refinement network.
+    Deviations: tiles of 32 pixels where the paper takes 4, which halves the halo's cost; three
+    convolutions at half size, two at full; the output is a step in the logit of alpha.
     """
 
     def __init__(self, hidden: int = 8) -> None:
