@@ -28,7 +28,8 @@ def trimap_classes(alpha: Tensor, margin: int = 2) -> Tensor:
 def laplacian_pyramid(difference: Tensor, levels: int = 4) -> Tensor:
     """Return the mean absolute Laplacian bands of a difference, coarse ones weighing more.
 
-    Source: Hou and Liu 2019, Context-Aware Image Matting, weights 2^l over the number of levels; the pyramid is linear, so the difference is taken first.
+    Source: Hou and Liu 2019, Context-Aware Image Matting, weights 2^l over the number of levels;
+    the pyramid is linear, so the difference is taken first.
     """
     taps = difference.new_tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
     kernel = (taps[:, None] * taps[None])[None, None]

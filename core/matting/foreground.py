@@ -60,7 +60,7 @@ def estimate_layers(plate: F32, alpha: F32) -> tuple[F32, F32]:
     """Split a plate into straight foreground and background.
 
     Source: Germer et al. 2020, Fast Multi-Level Foreground Estimation, the cost function and its
-    solution level by level: from coarse to fine, F and B of a pixel minimise, over its four neighbours j,
+    solution level by level: from coarse to fine, F and B of a pixel minimise, with neighbours j,
     (αF + βB − I)² + Σ_j w_j ((F − F_j)² + (B − B_j)²), β = 1 − α, w_j = ε + |α − α_j|.
     Deviations: w_j is further weighted by α_j² for F and β_j² for B, as a neighbour that shows a
     colour unmixed knows it best, which settles in a quarter of the rounds; all pixels move at

@@ -17,7 +17,7 @@ STRIDE = 32
 
 TILE = 32
 HALO = 8
-"""Pixels that the refiner reads around a tile: six for three valid 3×3 at half size, two at full."""
+"""Pixels that the refiner reads around a tile: six at half size (three 3×3), two at full."""
 
 FULL = 11
 """Planes of the refiner at full size: plate 3, clean plate 3, its flag 1, guide 2, alpha 1,
@@ -186,7 +186,7 @@ class Refiner(nn.Module):
     """Sharpen the matte of one tile at the plate's own resolution.
 
     Source: Lin et al. 2021, Real-Time High-Resolution Background Matting, the refinement network.
-    Deviations: tiles of 32 pixels where the paper takes 4, which halves the halo's cost; three
+    Deviations: tiles of 32 pixels where the paper takes 4, which spends less on halos; three
     convolutions at half size, two at full; the output is a step in the logit of alpha.
     """
 
