@@ -41,6 +41,9 @@ COARSEST = 0.8
 Sums over texels so close differ from the integral by 1e-13: a lobe does not see them one by one.
 """
 
+FINER = 4
+"""Texels that are split at all are split to a fraction of the largest."""
+
 WORK = 1 << 24
 """Latitudes times modes up to which an environment of an odd width is summed as it is."""
 
@@ -93,8 +96,9 @@ def prefilter(
 def _affordable(pixels: F32, narrowest: float, out_width: int) -> F32:
     """Return the environment at a size that is quick to sum exactly and not too coarse."""
     height = pixels.shape[0]
-    while 2 * height < narrowest:
-        pixels, height = pixels.repeat(2, 0).repeat(2, 1), 2 * height
+    if 2 * height < narrowest:
+        split = math.ceil(FINER * narrowest / (2 * height))
+        pixels, height = pixels.repeat(split, 0).repeat(split, 1), split * height
     grid = cosine.common_grid(2 * height, out_width)
     if 2 * height > WIDEST or height * grid // 2 > WORK:
         pixels = latlong.resize(pixels, WIDEST // 2)
