@@ -85,6 +85,12 @@ class MemoryCache:
             self.used += size
             self._shrink()
 
+    def clear(self) -> None:
+        """Drop every result."""
+        with self._lock:
+            self._entries.clear()
+            self.used = 0
+
     def resize(self, limit: int) -> None:
         """Change the limit and drop what no longer fits."""
         with self._lock:

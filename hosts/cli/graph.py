@@ -10,6 +10,8 @@ import click
 from relume.errors import OutputError, UsageError
 from relume.graph import Graph, diff
 from relume.hosts.cli.app import debug_option, example
+from relume.nodes import recipes
+from relume.nodes.registry import REGISTRY
 
 
 @click.group()
@@ -37,9 +39,6 @@ def new(template: str, out: str | None, overwrite: bool) -> None:
 
     TEMPLATE is relight (the default), matte, normals, albedo, light, analyse or shade.
     """
-    from relume.nodes import recipes
-    from relume.nodes.registry import REGISTRY
-
     if template not in recipes.TEMPLATES:
         known = ", ".join(recipes.TEMPLATES)
         raise UsageError(f"there is no template '{template}'", way_out=f"There are: {known}")
@@ -62,8 +61,6 @@ def new(template: str, out: str | None, overwrite: bool) -> None:
 @debug_option
 def check(file: str) -> None:
     """Check names, knobs, wires and types of the graph in FILE."""
-    from relume.nodes.registry import REGISTRY
-
     graph = Graph.load(file, REGISTRY)
     count = len(graph.nodes)
     click.echo(f"{file}: {count} node{'s' * (count != 1)}, nothing wrong.")
@@ -75,8 +72,6 @@ def check(file: str) -> None:
 @debug_option
 def show(file: str, as_json: bool) -> None:
     """Show the nodes of the graph in FILE, each after its inputs, with knobs and wires."""
-    from relume.nodes.registry import REGISTRY
-
     graph = Graph.load(file, REGISTRY)
     click.echo(graph.to_json(REGISTRY) if as_json else outline(graph), nl=False)
 
@@ -87,8 +82,6 @@ def show(file: str, as_json: bool) -> None:
 @debug_option
 def compare(before: str, after: str) -> None:
     """Say what changed from the graph BEFORE to the graph AFTER, a line each."""
-    from relume.nodes.registry import REGISTRY
-
     lines = diff(Graph.load(before, REGISTRY), Graph.load(after, REGISTRY))
     click.echo("\n".join(lines) or "No difference.")
 

@@ -10,6 +10,7 @@ import click
 from relume.hosts.cli.app import debug_option, example
 from relume.hosts.cli.knob_options import limits
 from relume.node import In, Node
+from relume.nodes.registry import REGISTRY
 
 
 @click.command(epilog=example("relume nodes relight"))
@@ -18,8 +19,6 @@ from relume.node import In, Node
 @debug_option
 def command(name: str | None, as_json: bool) -> None:
     """List the nodes, or describe the one called NAME."""
-    from relume.nodes.registry import REGISTRY
-
     if as_json and name:
         click.echo(json.dumps(REGISTRY.find(name).schema(), indent=2, ensure_ascii=False))
     elif as_json:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import time
 import traceback
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol
 
@@ -47,7 +49,7 @@ class Reporter:
         self.files = files
         self.debug = debug
         self.reports: list[FrameReport] = []
-        self._told: dict[str, int] = {}
+        self._told: dict[str, _Told] = {}
         self._start = time.perf_counter()
         terminal = sys.stderr.isatty()
         self._display: Display = _Bar(files, steps) if terminal else _Nothing()
@@ -84,15 +86,15 @@ class Reporter:
         self._display.node(node, frame, fraction)
 
     def notice(self, node: str, frame: int, text: str) -> None:
-        """Tell a sentence about a node; the same one at other frames is only counted."""
-        self._once(f"{node}: {text}", f"frame {frame}, node {node}: {text}")
+        """Tell a sentence about a node; the like at other frames is only counted."""
+        self._once(frame, f"node {node}: {text}")
 
     def frame(self, report: FrameReport) -> None:
         """Report a finished, skipped or failed file."""
         self.reports.append(report)
         self._display.file(report)
         for warning in report.warnings:
-            self._once(warning, f"frame {report.frame}: {warning}")
+            self._once(report.frame, f"node {report.node}: {warning}")
         if report.error is not None:
             self._fail(report.error)
         elif self._lines:
@@ -101,9 +103,12 @@ class Reporter:
 
     def summary(self) -> None:
         """Say how many frames are done and which are not."""
-        for text, times in self._told.items():
-            if times > 1:
-                click.echo(f"Warning: {_sentence(text)} ({times} frames in all)", err=True)
+        from relume.media.sequence import format_frames
+
+        for told in self._told.values():
+            if told.frames:
+                frames = format_frames(told.frames)
+                click.echo(f"Warning: {_sentence(told.text)} Likewise: {frames}.", err=True)
         by_status = {
             status: [report for report in self.reports if report.status == status]
             for status in ("done", "skipped", "failed")
@@ -114,8 +119,6 @@ class Reporter:
         each = f", {seconds / done:.1f} s a frame" if done > 1 else ""
         click.echo(f"{', '.join(counts) or 'Nothing to do'} in {seconds:.1f} s{each}.")
         if by_status["failed"] and len(self.reports) > 1:
-            from relume.media.sequence import format_frames
-
             failed = format_frames(report.frame for report in by_status["failed"])
             click.echo(f"Failed: {failed}. Run it again with --skip-existing for these.", err=True)
 
@@ -125,18 +128,28 @@ class Reporter:
                 click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
             click.echo(f"Error: {error}", err=True)
 
-    def _once(self, key: str, text: str) -> None:
-        self._told[key] = self._told.get(key, 0) + 1
-        if self._told[key] == 1:
-            with self._display.above():
-                click.echo(f"Warning: {_sentence(text)}", err=True)
+    def _once(self, frame: int, text: str) -> None:
+        # Sentences that differ in their figures alone say the same thing.
+        key = re.sub(r"\d+", "#", text)
+        if key in self._told:
+            self._told[key].frames.append(frame)
+            return
+        self._told[key] = _Told(text)
+        with self._display.above():
+            click.echo(f"Warning: frame {frame}, {_sentence(text)}", err=True)
 
     def said(self, text: str) -> None:
-        """Tell a sentence of the core about the whole job, once."""
-        if text not in self._told:
-            with self._display.above():
-                click.echo(_sentence(text), err=True)
-        self._told[text] = 1
+        """Tell what the core says about the job as a whole; it says it once."""
+        with self._display.above():
+            click.echo(_sentence(text), err=True)
+
+
+@dataclass(slots=True)
+class _Told:
+    """A sentence that was told, and the later frames it is true of as well."""
+
+    text: str
+    frames: list[int] = field(default_factory=list)
 
 
 class _Handler(logging.Handler):

@@ -11,6 +11,7 @@ from relume.graph import Graph
 from relume.hosts.cli.app import debug_option, example
 from relume.hosts.cli.job import Job
 from relume.hosts.cli.options import device_option, frame_options, job_options
+from relume.nodes.registry import REGISTRY
 
 
 @click.command(
@@ -39,8 +40,6 @@ from relume.hosts.cli.options import device_option, frame_options, job_options
 @debug_option
 def command(graph: str, settings: tuple[str, ...], **options: Any) -> int:
     """Render every Write node of the graph in GRAPH."""
-    from relume.nodes.registry import REGISTRY
-
     document = Graph.load(graph, REGISTRY)
     for setting in settings:
         target, equals, text = setting.partition("=")

@@ -75,6 +75,8 @@ def test_the_least_recently_used_goes_first():
     assert [key for key in "abcd" if cache.get(key) is not None] == ["a", "c", "d"]
     cache.resize(size_of(array()))
     assert (len(cache), cache.get("d") is not None) == (1, True)
+    cache.clear()
+    assert (len(cache), cache.used, cache.get("d")) == (0, 0, None)
 
 
 def test_what_is_larger_than_the_limit_is_not_kept_and_pushes_nothing_out():

@@ -12,6 +12,7 @@ from relume.errors import Exit
 from relume.hosts.cli import main
 from relume.image import Image
 from relume.media.read import read
+from relume.media.write import write
 
 Capture = pytest.CaptureFixture[str]
 Layers = Mapping[str, Image]
@@ -59,12 +60,22 @@ def test_the_passes_rebuild_the_beauty(relit: Layers) -> None:
     np.testing.assert_array_equal(relit["relit"].take("A"), relit["matte"].take("A"))
 
 
-def test_rgba_is_the_composite_over_an_opaque_background(relit: Layers) -> None:
-    composite, alpha = relit["rgba"], relit["matte"].take("A")
-    np.testing.assert_allclose(composite.take("A"), 1.0, atol=1e-6)
-    inside = alpha[:, :, 0] == 1.0
-    assert inside.any()
-    np.testing.assert_allclose(composite.rgb[inside], relit["relit"].rgb[inside], rtol=1e-6)
+def test_rgba_is_opaque_over_the_environment(relit: Layers) -> None:
+    np.testing.assert_allclose(relit["rgba"].take("A"), 1.0, atol=1e-6)
+    beyond = relit["matte"].take("A")[:, :, 0] == 0.0
+    assert beyond.any()
+    assert (relit["rgba"].rgb[beyond] > 0.0).all()
+
+
+def test_rgba_is_the_composite_over_a_picture(photograph: Path, here: Path) -> None:
+    write("flat.exr", {"rgba": Image(np.full((512, 512, 3), 0.25, np.float32), tuple("RGB"))})
+    arguments = ["relight", str(photograph), "--light", "rig:rim", "--background", "flat.exr"]
+    arguments += ["--proxy", "4", "--depth", "float", "--passes", "relit,matte"]
+    assert main([*arguments, "--out", "over.exr"]) == Exit.DONE
+    layers = read("over.exr").layers
+    keep = 1.0 - layers["matte"].take("A")
+    wanted = layers["relit"].rgb + keep * np.float32(0.25)
+    np.testing.assert_allclose(layers["rgba"].rgb, wanted, atol=1e-5)
 
 
 def test_the_original_light_gives_the_plate_back(relit: Layers) -> None:
@@ -116,8 +127,6 @@ def test_matte_normals_and_albedo_write_their_layers(photograph: Path, here: Pat
 
 
 def test_a_mask_wins(photograph: Path, here: Path) -> None:
-    from relume.media.write import write
-
     mask = np.zeros((512, 512, 3), np.float32)
     mask[150:400, 150:400] = 1.0
     write("mask.exr", {"rgba": Image(mask, ("R", "G", "B"))})
@@ -132,8 +141,6 @@ def test_a_mask_wins(photograph: Path, here: Path) -> None:
 def test_a_plate_without_anybody_is_an_empty_matte_and_a_warning(
     level: float, here: Path, capsys: Capture
 ) -> None:
-    from relume.media.write import write
-
     write("plate.exr", {"rgba": Image(np.full((40, 60, 3), level, np.float32), ("R", "G", "B"))})
     arguments = ["relight", "plate.exr", "--light", "rig:rim", "--background", "plate.exr"]
     assert main([*arguments, "--out", "relit.exr"]) == Exit.DONE

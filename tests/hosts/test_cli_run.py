@@ -102,12 +102,19 @@ def test_skip_existing_renders_only_what_is_missing_or_changed(
     assert "3 frames done" in capsys.readouterr().out
 
 
-def test_chunks_do_not_change_a_byte(graded: Path, plates: Plates) -> None:
+def test_chunks_do_not_change_a_byte_and_a_failure_in_one_stops_no_other(
+    graded: Path, plates: Plates
+) -> None:
     plates(*range(1001, 1008))
     assert main(["run", "graph.json"]) == Exit.DONE
     whole = {path.name: path.read_bytes() for path in Path("out").iterdir()}
     assert main(["run", "graph.json", "--chunk", "3"]) == Exit.DONE
     assert {path.name: path.read_bytes() for path in Path("out").iterdir()} == whole
+    for path in Path("out").iterdir():
+        path.unlink()
+    Path("out/graded.1004.exr").write_text("a foreign file", encoding="utf-8")
+    assert main(["run", "graph.json", "--chunk", "3"]) == Exit.FRAMES_FAILED
+    assert out_frames() == list(range(1001, 1008))
 
 
 def test_other_frames_go_on_after_a_failure_unless_told(
@@ -178,26 +185,28 @@ def test_cancelling_keeps_whole_frames_and_nothing_else(
     assert process.stdout is not None
     assert process.stdout.readline().startswith("frame 1: ")
     process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=60)
     assert process.returncode == Exit.CANCELLED
     assert errors.splitlines()[-1] == "Cancelled."
     files = list(Path("out").iterdir())
+    done = re.fullmatch(r"(\d+) frames? done in .*", output.splitlines()[-1])
+    assert done and len(files) - int(done[1]) in (0, 1)  # one may be written but not yet told
     assert 1 <= len(files) < 199
     for file in files:
         assert read(file).layer().pixels.shape == (256, 256, 3)
 
 
-def test_a_sentence_is_told_once_and_counted(capsys: Capture) -> None:
-    with Reporter(3, 1) as reporter:
-        for frame in (1, 2, 3):
-            reporter.notice("matte", frame, "no person was found")
-            reporter.frame(FrameReport("out", frame, "x.exr", "done", warnings=["too bright"]))
+def test_a_sentence_is_told_once_and_then_counted(capsys: Capture) -> None:
+    with Reporter(4, 1) as reporter:
+        for frame in (1, 2, 3, 4):
+            reporter.notice("relight", frame, f"{frame + 0.5} % of the subject is below 0")
+            warnings = ["albedo is written as float"] if frame == 3 else []
+            reporter.frame(FrameReport("out", frame, "x.exr", "done", warnings=warnings))
     reporter.summary()
     assert capsys.readouterr().err.splitlines() == [
-        "Warning: frame 1, node matte: no person was found.",
-        "Warning: frame 1: too bright.",
-        "Warning: matte: no person was found. (3 frames in all)",
-        "Warning: too bright. (3 frames in all)",
+        "Warning: frame 1, node relight: 1.5 % of the subject is below 0.",
+        "Warning: frame 3, node out: albedo is written as float.",
+        "Warning: node relight: 1.5 % of the subject is below 0. Likewise: 2-4.",
     ]
 
 
