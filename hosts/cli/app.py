@@ -18,6 +18,7 @@ COMMANDS = {
     "analyse": "Estimate the light transport of a plate, to relight it later.",
     "shade": "Relight an analysed plate; no network runs.",
     "run": "Render a graph.",
+    "farm": "Jobs, checks, shots and reports for the render farm.",
     "graph": "Make, check, show and compare graphs.",
     "nodes": "List the nodes, or describe one.",
     "doctor": "Say what is installed and whether it works.",
