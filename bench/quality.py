@@ -11,28 +11,36 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from relume import weights
+from relume.errors import RelumeError
 from relume.nodes.registry import REGISTRY
 
 BEGIN, END = "<!-- quality: written by `make docs` -->", "<!-- quality ends -->"
 
 
 class Measure(NamedTuple):
-    """A row: a figure of a manifest, and the figure of doing next to nothing."""
+    """A row: a figure of a manifest, and the figure of a trivial answer to the same question."""
 
-    key: str
+    network: str
     label: str
     unit: str
-    trivial_key: str
+    figure: str
+    trivial_figure: str
     trivial: str
 
 
 MEASURES = (
-    Measure("mad", "matte, MAD × 1e3", "", "ellipse_mad", "an ellipse"),
-    Measure("normals_degrees", "normals, mean angle", "°", "flat_degrees", "facing the camera"),
-    Measure("albedo_rmse", "albedo, RMSE", "", "mean_colour_rmse", "the mean colour"),
-    Measure("relight_psnr", "relight, PSNR", " dB", "unlit_copy_psnr", "the plate as it is"),
+    Measure("matte", "matte, MAD × 1e3", "", "matte.mad", "ellipse.mad", "an ellipse"),
+    Measure(
+        "matte", "matte with a trimap, MAD × 1e3", "", "guided.mad", "ellipse.mad", "an ellipse"
+    ),
+    Measure("normals", "normals", "°", "normals_degrees", "flat_degrees", "towards the camera"),
+    Measure("albedo", "albedo, RMSE", "", "albedo_rmse", "mean_colour_rmse", "the mean albedo"),
+    Measure("transport", "relight, PSNR", " dB", "relight_psnr", "unlit_copy_psnr", "the plate"),
 )
-SETS = {"stage_test": "light stage, test split", "cycles": "path-traced in Cycles"}
+SETS = (
+    ("light stage, test split", ("stage_test", "stage")),
+    ("path-traced in Cycles", ("cycles",)),
+)
 
 
 def manifests() -> dict[str, dict[str, Any]]:
@@ -44,33 +52,30 @@ def manifests() -> dict[str, dict[str, Any]]:
 def tables(found: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the tables of quality and of the networks as Markdown."""
     parts = []
-    for kind in dict.fromkeys(kind for manifest in found.values() for kind in manifest["figures"]):
-        figures: dict[str, float] = {}
-        for manifest in found.values():
-            figures = {**manifest["figures"].get(kind, {}), **figures}
-        rows = [
-            [
-                m.label,
-                f"{figures[m.key]:.3g}{m.unit}",
-                f"{figures[m.trivial_key]:.3g}{m.unit}",
-                m.trivial,
-            ]
-            for m in MEASURES
-            if m.key in figures
-        ]
-        head = [
-            f"{SETS.get(kind, kind)}, {figures['views']:.0f} views",
-            "relume",
-            "trivial",
-            "which is",
-        ]
-        parts.append(_table(head, rows))
+    for title, keys in SETS:
+        rows = []
+        for measure in MEASURES:
+            figures = found[measure.network]["figures"]
+            here: Mapping[str, Any] = next((figures[key] for key in keys if key in figures), {})
+            value, trivial = _at(here, measure.figure), _at(here, measure.trivial_figure)
+            if value is not None and trivial is not None:
+                shown = [f"{number:.3g}{measure.unit}" for number in (value, trivial)]
+                rows.append([measure.label, *shown, measure.trivial])
+        if rows:
+            parts.append(_table([title, "relume", "trivial answer", "which is"], rows))
     rows = [
         [name, f"{m['parameters'] / 1e6:.2f} M", f"{m['bytes'] / 1e6:.1f} MB", f"{m['steps']:,}"]
         for name, m in found.items()
     ]
     parts.append(_table(["network", "parameters", "size", "steps trained"], rows))
     return "\n\n".join(parts)
+
+
+def _at(figures: Mapping[str, Any], path: str) -> float | None:
+    value: Any = figures
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
 
 
 def put(text: str, into: str) -> str:
@@ -88,7 +93,11 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    text = tables(manifests())
+    try:
+        text = tables(manifests())
+    except RelumeError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
     if arguments[:1] != ["--write"]:
         print(text)
         return 0
