@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from relume import weights as stored
+from relume.errors import InputError
+
 # A deadline is a timing, and a busy machine would miss it.
 settings.register_profile("relume", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("relume")
@@ -21,3 +24,13 @@ def assets() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no assets at {folder}; set RELUME_ASSETS to the folder that holds them")
     return folder
+
+
+@pytest.fixture(scope="session")
+def weights() -> None:
+    """Skip where the trained networks are not installed."""
+    try:
+        for name in ("matte", "normals", "albedo", "transport"):
+            stored.find(name)
+    except InputError as error:
+        pytest.skip(str(error))

@@ -20,6 +20,7 @@ import pytest
 from relume.errors import Exit
 from relume.hosts.cli import main
 from relume.image import Image
+from relume.media.read import read
 from relume.media.write import write
 
 Arguments = list[str]
@@ -457,3 +458,37 @@ def test_some_broken_pixels_are_mended_and_counted(
     message = capsys.readouterr().err
     for word in ("frame 1001", "node plate", "2 pixels", "repaired"):
         assert word in message
+
+
+@pytest.mark.parametrize("level", [0.0, 0.4])
+def test_a_plate_without_anybody_is_an_empty_matte_and_a_warning(
+    level: float,
+    weights: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    picture("plate.exr", np.full((40, 60, 3), level))
+    arguments = ["relight", "plate.exr", "--light", "rig:rim", "--background", "plate.exr"]
+    assert main([*arguments, "--out", "relit.exr"]) == Exit.DONE
+    message = capsys.readouterr().err
+    for word in ("Warning", "frame 1", "node matte", "no person was found", "--mask"):
+        assert word in message
+    layers = read("relit.exr").layers
+    for name in ("matte", "relit", "diffuse", "albedo", "normal"):
+        assert not layers[name].pixels.any(), name
+    np.testing.assert_allclose(layers["rgba"].rgb, level, rtol=1e-3)
+
+
+def test_a_real_place_without_anybody_is_an_empty_matte(
+    assets: Path,
+    weights: None,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "matte.exr"
+    desk = str(assets / "backgrounds" / "Desk.exr")
+    assert main(["matte", desk, "--proxy", "2", "--out", str(out)]) == Exit.DONE
+    assert "no person was found" in capsys.readouterr().err
+    assert not read(out).layers["matte"].pixels.any()

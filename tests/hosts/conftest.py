@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from relume import weights as stored
-from relume.errors import InputError
 from relume.image import Image
 from relume.media.write import write
 
@@ -51,13 +49,3 @@ def graded(here: Path) -> Path:
     path = here / "graph.json"
     path.write_text(json.dumps({"relume": 1, "nodes": nodes}), encoding="utf-8")
     return path
-
-
-@pytest.fixture(scope="session")
-def weights() -> None:
-    """Skip where the trained networks are not installed."""
-    try:
-        for name in ("matte", "normals", "albedo", "transport"):
-            stored.find(name)
-    except InputError as error:
-        pytest.skip(str(error))

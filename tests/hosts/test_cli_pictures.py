@@ -137,22 +137,6 @@ def test_a_mask_wins(photograph: Path, here: Path) -> None:
     assert (alpha[:30] == 0.0).all() and (alpha[:, 240:] == 0.0).all()
 
 
-@pytest.mark.parametrize("level", [0.0, 0.4])
-def test_a_plate_without_anybody_is_an_empty_matte_and_a_warning(
-    level: float, here: Path, capsys: Capture
-) -> None:
-    write("plate.exr", {"rgba": Image(np.full((40, 60, 3), level, np.float32), ("R", "G", "B"))})
-    arguments = ["relight", "plate.exr", "--light", "rig:rim", "--background", "plate.exr"]
-    assert main([*arguments, "--out", "relit.exr"]) == Exit.DONE
-    message = capsys.readouterr().err
-    for word in ("Warning", "frame 1", "node matte", "no person was found", "--mask"):
-        assert word in message
-    layers = read("relit.exr").layers
-    for name in ("matte", "relit", "diffuse", "albedo", "normal"):
-        assert not layers[name].pixels.any(), name
-    np.testing.assert_allclose(layers["rgba"].rgb, level, rtol=1e-3)
-
-
 def test_the_demo(here: Path, capsys: Capture) -> None:
     pytest.importorskip("skimage.data")
     assert main(["demo"]) == Exit.DONE
