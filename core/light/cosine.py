@@ -47,8 +47,7 @@ def convolve(modes: C64, height: int, threads: int = 1) -> F32:
     """Return Σ L ΔΩ max(0, n·ω) / Σ ΔΩ max(0, n·ω) for the directions n of a map.
 
     Args:
-        modes: rows × (rows + 1) × C longitude modes Σ_j L_j exp(−2πi m u_j) of an environment's
-            rows, times the solid angle of their texels.
+        modes: rows × (rows + 1) × C, the real Fourier transform of an environment's rows.
         height: rows of the map.
         threads: to compute with; the result does not depend on it.
 
@@ -63,12 +62,13 @@ def convolve(modes: C64, height: int, threads: int = 1) -> F32:
         list(pool.map(partial(_fill, spectrum, pairs, modes), tasks))
     total = spectrum.astype(np.complex128)
     # The first two modes carry nearly all the light: their sums are kept in float64.
-    for m, low in enumerate(pick(modes, range(2)).astype(np.complex128)):
+    solid = latlong.solid_angles(len(modes))[:, None]
+    for m, low in enumerate(pick(modes, range(2)) * solid):
         kernel = pairs.kernel(m)
         _both_halves(total[m], slice(0, len(kernel)), kernel @ low, kernel @ low[::-1])
     # Samples of a constant are a comb: its modes are multiples of the width, of changing sign.
     constant = np.zeros((last + 1, height, 1), np.complex128)
-    ones = 2 * len(modes) * latlong.solid_angles(len(modes))[:, None]
+    ones = 2 * len(modes) * solid
     for turn, m in enumerate(range(0, last + 1, 2 * len(modes))):
         response = pairs.kernel(m) @ ones * (-1) ** turn
         _both_halves(constant[m], slice(0, len(response)), response, response)
@@ -80,21 +80,23 @@ def convolve(modes: C64, height: int, threads: int = 1) -> F32:
 
 
 def pick(modes: C64, wanted: range) -> C64:
-    """Return some modes of each row, modes first; samples are a comb, so modes never end.
+    """Return Σ_j L_j exp(−2πi m u_j) of each row for some m; samples are a comb, so m never ends.
 
     Args:
-        modes: rows × (rows + 1) × C, for m = 0 … rows.
+        modes: rows × (rows + 1) × C, the transform of the rows.
         wanted: any m ≥ 0.
 
     Returns:
         len(wanted) × rows × C.
     """
     width = 2 * len(modes)
+    # The transform counts from the first texel's centre, u = ½/width.
+    centre = np.exp(-1j * np.pi / width * (np.asarray(wanted) % width))
     turns, rest = np.divmod(np.asarray(wanted), width)
     folded = rest > width // 2
     found = modes[:, np.where(folded, width - rest, rest)].transpose(1, 0, 2).copy()
-    found[folded] = -found[folded].conj()
-    found[turns % 2 == 1] *= -1
+    np.conjugate(found, out=found, where=folded[:, None, None])
+    found *= (np.where(turns % 2, -1, 1) * centre).astype(np.complex64)[:, None, None]
     return found
 
 
@@ -200,6 +202,7 @@ class _Pairs:
 def _fill(spectrum: C64, pairs: _Pairs, modes: C64, wanted: range) -> None:
     """Fill the wanted modes of a map: kernel times environment, summed over latitudes."""
     source = pick(modes, wanted)
+    source *= latlong.solid_angles(len(modes)).astype(np.float32)[:, None]
     channels = source.shape[2]
     # The lower half of the map sees the upside-down environment with the upper half's kernels.
     both = np.concatenate((source, source[:, ::-1]), axis=2).view(np.float32)

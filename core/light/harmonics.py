@@ -94,27 +94,43 @@ def project(pixels: F32, order: int = ORDER) -> F64:
         (order+1)²×C float64, exact integrals.
     """
     height, width, channels = pixels.shape
-    wave = np.arange(-order, order + 1)[:, None]
+    m = np.arange(-order, order + 1)[:, None]
     centre = (np.arange(width) + 0.5) * (2 * np.pi / width)
-    # ∫ cos mα dα over a texel is its width times sinc times the value at its centre.
-    waves = np.where(wave < 0, np.sin(wave * centre), np.cos(wave * centre))
-    waves *= 2 * np.pi / width * np.sinc(wave / width) * np.where(wave == 0, 1.0, np.sqrt(2.0))
-    rows = np.empty((height, 2 * order + 1, channels))
+    waves = np.where(m < 0, np.sin(m * centre), np.cos(m * centre))
+    sums = np.empty((height, 2 * order + 1, channels))
     for start in range(0, height, ROWS):
         part = slice(start, start + ROWS)
-        np.matmul(waves, pixels[part].astype(np.float64), out=rows[part])
+        np.matmul(waves, pixels[part].astype(np.float64), out=sums[part])
+    return from_waves(sums)
+
+
+def from_waves(sums: F64) -> F64:
+    """Return harmonics from the Fourier sums of an environment's rows.
+
+    Args:
+        sums: H × (2·order+1) × C: for m = −order … −1 the sum of L sin(2πmu) over a row's texels,
+            for m = 0 … order that of L cos(2πmu).
+
+    Returns:
+        (order+1)²×C.
+    """
+    height, count, channels = sums.shape
+    order = count // 2
+    m = np.arange(-order, order + 1)
+    # ∫ cos mα dα over a texel is its width times sinc times the value at its centre.
+    span = np.pi / height * np.sinc(m / (2 * height)) * np.where(m == 0, 1.0, np.sqrt(2.0))
     # ∫ f(θ) sin θ dθ over each band.
     nodes, weights = np.polynomial.legendre.leggauss(NODES)
     half = np.pi / (2 * height)
     theta = (np.arange(height)[:, None] + 0.5) * (np.pi / height) + half * nodes
     weights = half * weights * np.sin(theta)
     out = np.empty(((order + 1) ** 2, channels))
-    for m, columns in enumerate(legendre(theta, order)):
-        bands = np.einsum("lhn,hn->lh", columns, weights)
-        for degree, band in enumerate(bands, start=m):
-            middle = degree * (degree + 1)
-            out[middle + m] = band @ rows[:, order + m]
-            out[middle - m] = band @ rows[:, order - m]
+    for column, functions in enumerate(legendre(theta, order)):
+        bands = np.einsum("lhn,hn->lh", functions, weights)
+        for degree, band in enumerate(bands, start=column):
+            for signed in {column, -column}:
+                found = band @ sums[:, order + signed] * span[order + signed]
+                out[degree * (degree + 1) + signed] = found
     return out
 
 

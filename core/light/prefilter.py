@@ -78,9 +78,8 @@ def prefilter(
     if height < 1 or not exponents or min(exponents) < 1:
         raise UsageError("light maps have one row or more and Phong exponents of 1 or more")
     pixels = environment.image.rgb
-    coefficients = harmonics.project(pixels).astype(np.float32)
     narrowest = math.tau / COARSEST * max(exponents) ** 0.5
-    modes = longitude_modes(_affordable(pixels, narrowest, 2 * height), threads)
+    modes = _longitude_modes(_affordable(pixels, narrowest, 2 * height), threads)
     diffuse = cosine.convolve(modes, height, threads)
     specular = _lobes(modes, sorted({n for n in exponents if n > 1}), height)
     if 1 in exponents:
@@ -88,7 +87,7 @@ def prefilter(
     return LightMaps(
         diffuse=diffuse,
         specular=specular,
-        harmonics=coefficients,
+        harmonics=_harmonics(modes),
         colour=environment.image.colour,
     )
 
@@ -105,25 +104,22 @@ def _affordable(pixels: F32, narrowest: float, out_width: int) -> F32:
     return pixels
 
 
-def longitude_modes(pixels: F32, threads: int = 1) -> C64:
-    """Return Σ_j L_j exp(−2πi m u_j) of each row, times the solid angle of its texels.
+def _longitude_modes(pixels: F32, threads: int) -> C64:
+    """Return the real Fourier transform of each row, H×(H+1)×C.
 
     In float32: the error of a row is 1e-7 of its own largest value.
-
-    Args:
-        pixels: H×2H×C.
-        threads: to compute with; the result does not depend on it.
-
-    Returns:
-        H×(H+1)×C for m = 0 … H.
     """
     from scipy.fft import rfft
 
-    height, width = pixels.shape[:2]
-    modes: C64 = rfft(pixels, axis=1, workers=threads)
-    half_texel = np.exp(-1j * np.pi / width * np.arange(modes.shape[1]))
-    modes *= np.outer(latlong.solid_angles(height), half_texel).astype(np.complex64)[..., None]
-    return modes
+    return np.asarray(rfft(pixels, axis=1, workers=threads), np.complex64)
+
+
+def _harmonics(modes: C64) -> F32:
+    """Return the harmonics of the light to order 4, 25×C."""
+    waves = cosine.pick(modes, range(harmonics.ORDER + 1)).astype(np.complex128)
+    # In the order m = −4 … 4: sines of −|m|·2πu, then cosines.
+    signed = np.concatenate((waves[:0:-1].imag, waves.real))
+    return harmonics.from_waves(signed.transpose(1, 0, 2)).astype(np.float32)
 
 
 def _lobes(modes: C64, exponents: Sequence[int], height: int) -> dict[int, F32]:
@@ -137,8 +133,9 @@ def _lobes(modes: C64, exponents: Sequence[int], height: int) -> dict[int, F32]:
         row[: len(band)] = band
     rows, channels = len(modes), modes.shape[2]
     there, here = latlong.colatitudes(rows), latlong.colatitudes(height)
-    light = cosine.pick(modes, range(order + 1)).astype(np.complex128)
-    ones = 2 * rows * latlong.solid_angles(rows)
+    solid = latlong.solid_angles(rows)
+    light = cosine.pick(modes, range(order + 1)) * solid[:, None]
+    ones = 2 * rows * solid
     spectrum = np.zeros((order + 1, height, len(bands) * channels), np.complex128)
     constant = np.zeros((order + 1, height, len(bands)), np.complex128)
     at_both = harmonics.legendre(np.concatenate((there, here)), order)
