@@ -21,10 +21,12 @@ from relume.encoding import encode
 from relume.exposure import anchor_of
 from relume.geometry.normals import estimate_normals
 from relume.image import DATA, Image
+from relume.light.prefilter import prefilter
+from relume.light.types import Environment, LightMaps
 from relume.reflectance.albedo import estimate_albedo
 from relume.shading.analyse import analyse_transport
-from relume.shading.types import EXPONENTS, HARMONICS, Transport
-from relume.training.lighting import combine, lookup, project, reflected
+from relume.shading.relight import relight
+from relume.shading.types import EXPONENTS, Transport
 from relume.training.lights import TO_WORKING
 from relume.training.lit import working
 from relume.training.stage import environment, lighting
@@ -151,7 +153,7 @@ def _measure(case: Case, models: Mapping[str, nn.Module]) -> dict[str, float]:
     flat[..., 2] = 1.0
     mean = np.broadcast_to(np.array(MEAN_ALBEDO, np.float32), case.albedo.shape)
     own = np.broadcast_to(case.albedo[solid].mean(0), case.albedo.shape)
-    light = case.lights[1]
+    light = maps(case.lights[1])
     gain = 0.18 / max(float(case.truth[solid].mean()), 1e-9)
 
     def quality(picture: F32) -> float:
@@ -205,29 +207,15 @@ def phong(transport: Transport) -> Transport:
     return replace(plain, specular=specular)
 
 
-def render(transport: Transport, light: F32) -> F32:
-    """Return H×W×3: the straight picture of a transport under an h×2h×3 environment."""
-    maps = np.concatenate([environment.lobe_map(light, n) for n in EXPONENTS], -1)
-    planes = torch.from_numpy(maps.transpose(2, 0, 1).copy())[None]
-    normals = torch.from_numpy(transport.normals.pixels.reshape(-1, 3)[transport.index])
-    normals = torch.nn.functional.normalize(normals, dim=-1, eps=1e-6)
-    diffuse = lookup(planes[:, :3], normals[None])[0]
-    specular = lookup(planes, reflected(normals)[None])[0].view(-1, len(EXPONENTS), 3)
-    coefficients = np.concatenate(
-        [transport.diffuse[None], transport.specular, transport.residual]
-    ).T
-    assert coefficients.shape[1] == 1 + len(EXPONENTS) + HARMONICS
-    albedo = torch.from_numpy(transport.albedo.pixels.reshape(-1, 3)[transport.index])
-    body, shine = combine(
-        torch.from_numpy(np.ascontiguousarray(coefficients)),
-        albedo,
-        diffuse,
-        specular,
-        torch.from_numpy(project(light)),
-    )
-    out = np.zeros((transport.foreground.height * transport.foreground.width, 3), np.float32)
-    out[transport.index] = (body + shine).numpy()
-    return out.reshape(transport.foreground.height, -1, 3)
+def maps(light: F32) -> LightMaps:
+    """Return the light maps of an h×2h×3 ACEScg environment."""
+    return prefilter(Environment(Image(light, ("R", "G", "B"))), EXPONENTS)
+
+
+def render(transport: Transport, light: LightMaps) -> F32:
+    """Return H×W×3: the straight picture of a transport under a light, as the Relight node does."""
+    relit = relight(transport, {"key": light}, passes=False).relit.pixels
+    return np.asarray(relit[..., :3] / np.maximum(relit[..., 3:], 1e-6))
 
 
 def table(figures: Mapping[str, float]) -> str:

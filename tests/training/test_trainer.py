@@ -11,9 +11,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from relume.shading.types import EXPONENTS, HARMONICS
+from relume.image import Image
+from relume.shading.types import EXPONENTS, HARMONICS, Transport
 from relume.training import losses
 from relume.training.batches import Batches, Frame, Recipe, stacked
+from relume.training.evaluate import maps, render
 from relume.training.lighting import COSINE, basis, combine, harmonics, lookup, reflected
 from relume.training.lights import HEIGHT, Pool, lamp, small_lamp, studio
 from relume.training.lit import LitViews, light, read_lit, write_lit
@@ -330,3 +332,37 @@ def test_losses_vanish_at_the_truth_and_grow_away_from_it() -> None:
     )
     found = losses.degrees(torch.nn.functional.normalize(turned, dim=1), flat, weight)
     assert float(found) == pytest.approx(90.0, abs=0.1)
+
+
+def test_training_and_relighting_agree_on_light(lit_root: Path, pool: Pool) -> None:
+    """What training computes in torch is what the Relight node shows."""
+    view = read_lit(lit_root / "train" / "00000.npz")
+    rng = np.random.default_rng(3)
+    count = len(view.index)
+    planes = rng.normal(0, 0.1, (1 + len(EXPONENTS) + HARMONICS, count)).astype(np.float32)
+    planes[0] += 1.0
+    transport = Transport(
+        foreground=Image(view.albedo, ("R", "G", "B")),
+        matte=Image(view.alpha, ("A",)),
+        normals=Image(view.normals, ("X", "Y", "Z"), colour="data"),
+        albedo=Image(view.albedo, ("R", "G", "B")),
+        index=view.index,
+        diffuse=planes[0],
+        specular=planes[1 : 1 + len(EXPONENTS)],
+        residual=planes[1 + len(EXPONENTS) :],
+    )
+    made = pool[2]
+    shown = render(transport, maps(made.radiance)).reshape(-1, 3)[view.index]
+    normals = torch.from_numpy(view.normals.reshape(-1, 3)[view.index])
+    tables = torch.from_numpy(made.maps.astype(np.float32)).flatten(0, 1)[None]
+    body, shine = combine(
+        torch.from_numpy(planes.T.copy()),
+        torch.from_numpy(view.albedo.reshape(-1, 3)[view.index]),
+        lookup(tables[:, :3], normals[None])[0],
+        lookup(tables, reflected(normals)[None])[0].view(count, len(EXPONENTS), 3),
+        torch.from_numpy(made.harmonics),
+    )
+    error = np.abs((body + shine).numpy() - shown)
+    # Training's maps are half as fine and in half precision.
+    assert np.median(error) < 0.004 * np.abs(shown).mean()
+    assert np.percentile(error, 99) < 0.1 * np.abs(shown).mean()
