@@ -34,8 +34,8 @@ Numbers = NDArray[np.inexact]
 MODES = 64
 """Modes of a task. The recurrence over modes starts afresh in each, so errors do not build up."""
 
-CELLS = 1 << 14
-"""Pairs of latitudes in a block: its arrays stay in a core's cache, its products in one thread."""
+CELLS = 1 << 15
+"""Pairs of latitudes in a block: its arrays stay in a core's cache."""
 
 
 def common_grid(width: int, out_width: int) -> int:
@@ -208,7 +208,9 @@ def _fill(spectrum: C64, pairs: _Pairs, modes: C64, wanted: range) -> None:
     both = np.concatenate((source, source[:, ::-1]), axis=2).view(np.float32)
     for here, there in pairs.blocks():
         for at, kernel in enumerate(pairs.kernels(here, there, wanted)):
-            found = (kernel @ both[at, there]).view(np.complex64)
+            # Halves of a block are products so small that BLAS leaves them to this thread.
+            halves = kernel.reshape(2 - len(kernel) % 2, -1, kernel.shape[1])
+            found = np.matmul(halves, both[at, there]).reshape(len(kernel), -1).view(np.complex64)
             _both_halves(spectrum[wanted[at]], here, found[:, :channels], found[:, channels:])
 
 
