@@ -104,7 +104,7 @@ class Composer:
             colour = colour * _exposure(subject, level, rng)
             front = colour + front * (1 - cover)
             alpha = cover + alpha * (1 - cover)
-        if people and rng.random() < 0.02:
+        if people and rng.random() < 0.01:
             background, front, alpha = _desk(rng, background, front, alpha)
         if people and rng.random() < 0.3:
             # Light from the backdrop that wraps round the edge, as on a real set.
