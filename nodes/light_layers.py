@@ -17,17 +17,14 @@ class LightLayers(Node):
 
     def compute(self, ctx: Context, light_maps: LightMaps) -> Layers:
         """Name the maps."""
-        from relume.light.latlong import turn
+        from relume.light.maps import settled
 
-        maps = {"diffuse": light_maps.diffuse}
-        maps |= {f"specular_{n:03d}": pixels for n, pixels in light_maps.specular.items()}
+        still = settled(light_maps)
+        maps = {"diffuse": still.diffuse}
+        maps |= {f"specular_{n:03d}": pixels for n, pixels in still.specular.items()}
         return Layers(
             {
-                name: Image(
-                    turn(pixels, light_maps.rotation) * light_maps.gain,
-                    ("R", "G", "B"),
-                    colour=light_maps.colour,
-                )
+                name: Image(pixels, ("R", "G", "B"), colour=light_maps.colour)
                 for name, pixels in maps.items()
             }
         )

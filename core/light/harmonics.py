@@ -116,21 +116,22 @@ def from_waves(sums: F64) -> F64:
     """
     height, count, channels = sums.shape
     order = count // 2
-    m = np.arange(-order, order + 1)
+    signed = np.arange(-order, order + 1)
     # ∫ cos mα dα over a texel is its width times sinc times the value at its centre.
-    span = np.pi / height * np.sinc(m / (2 * height)) * np.where(m == 0, 1.0, np.sqrt(2.0))
+    span = np.pi / height * np.sinc(signed / (2 * height))
+    span *= np.where(signed == 0, 1.0, np.sqrt(2.0))
     # ∫ f(θ) sin θ dθ over each band.
     nodes, weights = np.polynomial.legendre.leggauss(NODES)
     half = np.pi / (2 * height)
     theta = (np.arange(height)[:, None] + 0.5) * (np.pi / height) + half * nodes
     weights = half * weights * np.sin(theta)
     out = np.empty(((order + 1) ** 2, channels))
-    for column, functions in enumerate(legendre(theta, order)):
+    for m, functions in enumerate(legendre(theta, order)):
         bands = np.einsum("lhn,hn->lh", functions, weights)
-        for degree, band in enumerate(bands, start=column):
-            for signed in {column, -column}:
-                found = band @ sums[:, order + signed] * span[order + signed]
-                out[degree * (degree + 1) + signed] = found
+        for degree, band in enumerate(bands, start=m):
+            for side in {m, -m}:
+                found = band @ sums[:, order + side] * span[order + side]
+                out[degree * (degree + 1) + side] = found
     return out
 
 
