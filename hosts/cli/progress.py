@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sys
 import time
@@ -52,7 +53,7 @@ class Reporter:
         self._told: dict[str, _Told] = {}
         self._start = time.perf_counter()
         terminal = sys.stderr.isatty()
-        self._display: Display = _Bar(files, steps) if terminal else _Nothing()
+        self._display: Display = _Bar(files, steps) if terminal else _quiet(files)
         self._lines = not (terminal and sys.stdout.isatty())
         self._log = _Handler(self)
         self._level = log.level
@@ -162,6 +163,13 @@ class _Handler(logging.Handler):
     @override
     def emit(self, record: logging.LogRecord) -> None:
         self.reporter.said(record.getMessage())
+
+
+def _quiet(files: int) -> Display:
+    """Return what stands for the moving part where there is no terminal."""
+    from relume.hosts.farm.openjd import PROGRESS, Progress
+
+    return Progress(files) if os.environ.get(PROGRESS) == "openjd" else _Nothing()
 
 
 class _Nothing:
