@@ -132,6 +132,10 @@ class Renderer:
 
         return path_at(str(self.evaluator.node(name, frame).values[self.targets[name]]), frame)
 
+    def reads(self, path: Path) -> bool:
+        """Return whether a path is a file the graph reads at any of the frames."""
+        return bool(self._inputs.same_as(path))
+
     def prepare(self, name: str, frame: int) -> Output:
         """Check the target, find the fingerprint, and see whether the file is current."""
         from relume.media import write as media

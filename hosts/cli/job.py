@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -13,14 +13,22 @@ import click
 
 from relume import notices
 from relume.cache import DiskCache, MemoryCache
-from relume.errors import Exit, RelumeError, UsageError
+from relume.errors import Cancelled, Exit, UsageError
 from relume.evaluate import Cache, Evaluator, Settings
 from relume.graph import Graph
 from relume.hosts.cli.app import Session
 from relume.hosts.cli.frames import check_tokens, frames_of
 from relume.hosts.cli.progress import Reporter
+from relume.hosts.farm.frame_log import FrameLog
+from relume.hosts.farm.launch import Crew, share
+from relume.hosts.farm.pool import Listener
+from relume.hosts.farm.prepare import settle
+from relume.hosts.farm.runner import Options, run_frames
+from relume.hosts.farm.table import show
 from relume.nodes.registry import REGISTRY, WIRE_TYPES
-from relume.render import FrameReport, exit_code, render, resolve_shot, sinks
+from relume.render import FrameReport, exit_code, resolve_shot, sinks
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +44,16 @@ class Job:
         device: `cpu`, `cuda`, `cuda:1`, `mps`.
         threads: threads of a network; None for every core.
         cache: folder that keeps results between runs, or empty.
-        chunk: frames to work through before the memory is emptied; 0 for all.
+        chunk: frames to work through before the memory is emptied, or to hand to a worker at a
+            time; 0 for all, or to choose.
         print_graph: print the graph instead of rendering it.
+        table: say at the end where the time went.
+        jobs: processes to render with; 0 for this one.
+        cluster: address of a Dask scheduler, or empty.
+        retries: how often a file that could not be read or written is tried again; None for 2
+            where other processes render, else 0.
+        max_memory: GiB that a process may hold; 0 for no limit.
+        log: file that gets a line of JSON for each frame, or empty.
     """
 
     frames: str = ""
@@ -50,6 +66,12 @@ class Job:
     cache: str = ""
     chunk: int = 0
     print_graph: bool = False
+    table: bool = False
+    jobs: int = 0
+    cluster: str = ""
+    retries: int | None = None
+    max_memory: float = 0.0
+    log: str = ""
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Self:
@@ -80,18 +102,21 @@ class Job:
         targets = sinks(graph, REGISTRY)
         check_tokens(graph, targets, frames)
         check_device(self.device)
-        shot = resolve_shot(graph, REGISTRY, frames)
-        graph.shot = str(shot)
-        settings = Settings(shot, self.device)
-        if self.threads:
-            settings = replace(settings, threads=self.threads)
+        settings = Settings(resolve_shot(graph, REGISTRY, frames), self.device)
+        if self.threads or self._is_shared:
+            settings = replace(settings, threads=self.threads or 1)
         session = click.get_current_context().find_object(Session) or Session()
         steps = len(graph.order(list(targets)))
         memory = MemoryCache()
         notices.forget()
-        with Reporter(len(frames) * len(targets), steps, debug=session.debug) as reporter:
+        with (
+            FrameLog(self.log) if self.log else nullcontext() as log,
+            Reporter(len(frames) * len(targets), steps, debug=session.debug) as reporter,
+        ):
 
             def finished(report: FrameReport) -> None:
+                if log:
+                    log.add(report)
                 reporter.frame(report)
                 if self.chunk and len(reporter.reports) % (self.chunk * len(targets)) == 0:
                     memory.clear()
@@ -105,24 +130,44 @@ class Job:
                 on_notice=reporter.notice,
             )
             try:
-                with _terminates():
-                    render(
-                        evaluator,
-                        frames,
-                        overwrite=self.overwrite,
-                        skip_existing=self.skip_existing,
-                        fail_fast=self.fail_fast,
-                        on_frame=finished,
-                    )
-            except KeyboardInterrupt:
+                with _stopping() as evaluator.is_cancelled:
+                    evaluator.graph = settle(evaluator)
+                    if self._is_shared:
+                        listener = Listener(
+                            finished, reporter.notice, reporter.said, evaluator.is_cancelled
+                        )
+                        share(evaluator, frames, self._options, self._crew, listener)
+                    else:
+                        run_frames(evaluator, frames, self._options, finished)
+            except (Cancelled, KeyboardInterrupt):
                 reporter.summary()
-                raise
-            except RelumeError as error:
-                if error not in reporter.failed:
-                    raise
-                return error.exit_code  # it has been told, and it is the same for every frame
+                raise click.Abort from None
         reporter.summary()
+        if self.table and len(reporter.reports) > 1:
+            show(reporter.reports)
         return exit_code(reporter.reports)
+
+    @property
+    def _is_shared(self) -> bool:
+        """Whether other processes render."""
+        return bool(self.jobs or self.cluster)
+
+    @property
+    def _options(self) -> Options:
+        retries = self.retries
+        if retries is None:
+            retries = 2 if self._is_shared else 0
+        return Options(
+            overwrite=self.overwrite,
+            skip_existing=self.skip_existing,
+            fail_fast=self.fail_fast,
+            retries=retries,
+            max_memory=self.max_memory,
+        )
+
+    @property
+    def _crew(self) -> Crew:
+        return Crew(self.jobs, self.cluster, self.chunk, self.cache)
 
 
 def check_device(device: str) -> None:
@@ -152,17 +197,27 @@ def disk_cache(folder: str) -> list[Any]:
 
 
 @contextmanager
-def _terminates() -> Iterator[None]:
-    """Let a farm's SIGTERM end the render as Ctrl-C does: the frame in hand is cleared away."""
+def _stopping() -> Iterator[Callable[[], bool]]:
+    """Let Ctrl-C and a farm's SIGTERM end the render between two nodes, with nothing half-written.
+
+    A second one interrupts at once.
+
+    Yields:
+        Whether to stop.
+    """
+    stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield stop.is_set
         return
 
     def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in _SIGNALS}
     try:
-        yield
+        yield stop.is_set
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -108,6 +108,48 @@ job_options = several(
 )
 """How to render, whatever the graph."""
 
+farm_options = several(
+    click.option(
+        "--jobs",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Render in N processes of this machine, one thread each unless --threads says more. "
+        "One that is killed is replaced, and its frames are rendered again.",
+    ),
+    click.option(
+        "--cluster",
+        metavar="ADDRESS",
+        help="Render on a Dask cluster: tls://scheduler:8786. Needs the extra [cluster].",
+    ),
+    click.option(
+        "--chunk",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Frames to hand to a worker at a time; without --jobs or --cluster, to render before "
+        "the memory is emptied. The pixels are the same.",
+    ),
+    click.option(
+        "--retries",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="How often a frame that could not be read or written, or that killed its worker, is "
+        "tried again, after all others.  [default: 2 with --jobs or --cluster, else 0]",
+    ),
+    click.option(
+        "--max-memory",
+        type=click.FloatRange(min=0.0, min_open=True),
+        metavar="GIB",
+        help="Memory that each process may hold; kept results are dropped before a frame fails.",
+    ),
+    click.option(
+        "--log",
+        type=FILE,
+        metavar="FILE",
+        help="Append a line of JSON for each frame to this file.",
+    ),
+)
+"""How to render many frames."""
+
 
 device_option = click.option(
     "--device",
