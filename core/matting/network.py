@@ -17,9 +17,6 @@ from relume.matting.trimap import certain
 if TYPE_CHECKING:
     from torch import Tensor
 
-LONG_SIDE = 512
-"""Long side of the coarse pass in square pixels; smaller plates are seen as they are."""
-
 BATCH = 32
 """Tiles refined at once. Fixed, and the last batch padded, so that a tile's arithmetic does not
 depend on how many others there are."""
@@ -217,7 +214,8 @@ def _look(
     from relume.networks.matte import STRIDE
 
     wide = plate.width * plate.pixel_aspect
-    scale = min(1.0, LONG_SIDE / max(plate.height, wide))
+    # Smaller plates are seen as they are.
+    scale = min(1.0, model.side / max(plate.height, wide))
     height, width = _even(plate.height * scale), _even(wide * scale)
     gain = 2.0**anchor
     with torch.inference_mode():

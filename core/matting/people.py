@@ -48,7 +48,7 @@ def people(
         peak = np.asarray(ndimage.maximum(alpha, bodies, labels))
         # A body's share of sure pixels, so that one hot pixel does not make a person.
         sure = np.bincount(bodies.ravel(), weights=(alpha > SURE).ravel(), minlength=count + 1)[1:]
-        kept = (area >= SMALLEST * alpha.size) & (peak > SURE) & (sure >= 0.3 * area)
+        kept = (area >= SMALLEST * alpha.size) & (peak > SURE) & (sure >= 0.1 * area)
         if kept.any():
             kept &= area >= BESIDE * area[kept].max()
     if not kept.any():

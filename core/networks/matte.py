@@ -232,18 +232,25 @@ class MatteNet(nn.Module):
     Args:
         hidden: features handed from one to the other.
         depth: blocks of the coarse network at 1/8, 1/16 and 1/32.
+        side: long side in square pixels at which the coarse pass does best; it depends on how
+            large the frames of its training were.
     """
 
-    def __init__(self, hidden: int = 8, depth: tuple[int, int, int] = (2, 3, 3)) -> None:
+    def __init__(
+        self, hidden: int = 8, depth: tuple[int, int, int] = (2, 3, 3), side: int = 512
+    ) -> None:
         super().__init__()
+        self.side = side
         self.coarse = CoarseNet(hidden, depth)
         self.refiner = Refiner(hidden)
 
 
-def build(hidden: int = 8, depth: tuple[int, int, int] | list[int] = (2, 3, 3)) -> MatteNet:
+def build(
+    hidden: int = 8, depth: tuple[int, int, int] | list[int] = (2, 3, 3), side: int = 512
+) -> MatteNet:
     """Return the network of the given size, as a manifest's hyperparameters name it."""
     first, second, third = depth
-    return MatteNet(hidden, (first, second, third))
+    return MatteNet(hidden, (first, second, third), side)
 
 
 def logit(alpha: Tensor) -> Tensor:

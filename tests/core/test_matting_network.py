@@ -20,6 +20,8 @@ from relume.networks.matte import HALO, TILE, Coarse, Refiner, build, settle
 class Threshold(nn.Module):
     """A stand-in whose person is whatever is brighter than middle grey."""
 
+    side = 512
+
     def __init__(self, soft: float = 8.0) -> None:
         super().__init__()
         self.soft = nn.Parameter(torch.tensor(soft))
