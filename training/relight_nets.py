@@ -233,7 +233,7 @@ class AlbedoTask(_Later):
         colour = losses.weighted_mean((found - truth).abs(), weight)
         edges = losses.gradient(found, truth, weight)
         relative = losses.scale_invariant(found, truth, weight)
-        return colour + edges + 0.5 * relative, {
+        return colour + 3.0 * edges + relative, {
             "colour": colour.detach(),
             "edges": edges.detach(),
             "relative": relative.detach(),
