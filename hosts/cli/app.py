@@ -19,6 +19,7 @@ COMMANDS = {
     "shade": "Relight an analysed plate; no network runs.",
     "run": "Render a graph.",
     "farm": "Jobs, checks, shots and reports for the render farm.",
+    "publish": "Check a sequence, and copy it to a version of its own.",
     "graph": "Make, check, show and compare graphs.",
     "nodes": "List the nodes, or describe one.",
     "doctor": "Say what is installed and whether it works.",

@@ -165,8 +165,8 @@ def _passes(
             if "A" in channels
         }
         for layer, tally in tallies.items():
-            root = layer.partition("_")[0]
-            covering = alphas.get("matte") if root in _BY_MATTE else alphas.get(layer)
+            by_matte = layer in _BY_MATTE or layer.startswith("relit_")
+            covering = alphas.get("matte" if by_matte else layer)
             tally.add(row, band, covering)
     return {layer: tally.facts() for layer, tally in tallies.items()}
 

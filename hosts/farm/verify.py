@@ -114,24 +114,38 @@ def verify(
     result.passes, odd = _statistics(whole)
     if not allow_jumps:
         result.problems += odd
+    result.problems = merged(result.problems)
     return result
 
 
+def merged(problems: Iterable[Problem]) -> list[Problem]:
+    """Return problems with the frames of those that read alike put together."""
+    frames: dict[tuple[str, str], list[int]] = {}
+    for problem in problems:
+        frames.setdefault((problem.kind, problem.text), []).extend(problem.frames)
+    return [Problem(kind, text, tuple(sorted(some))) for (kind, text), some in frames.items()]
+
+
 def alike(facts: Sequence[FrameFacts]) -> list[Problem]:
-    """Return the frames whose windows, aspect, channels or rate are not those of the others."""
+    """Return the frames whose windows, channels or rate are not those of the others.
+
+    How a channel is stored may differ: one too bright for half is float in that frame alone.
+    """
+    return [*windows_alike(facts), *channels_alike(facts), *rates_alike(facts)]
+
+
+def windows_alike(facts: Sequence[FrameFacts]) -> list[Problem]:
+    """Return the frames of other windows or another pixel aspect than most."""
     return [
         *_odd_ones(facts, "windows", lambda f: str(f.display), "its display window is {}"),
         *_odd_ones(facts, "windows", lambda f: str(f.data), "its data window is {}"),
         *_odd_ones(facts, "windows", lambda f: f.pixel_aspect, "its pixel aspect is {}"),
-        *_channels(facts),
-        *_odd_ones(
-            facts,
-            "channels",
-            lambda f: ", ".join(sorted(set(f.channels.values()))),
-            "its channels are stored as {}",
-        ),
-        *_odd_ones(facts, "rate", lambda f: f.rate, "its frame rate is {}"),
     ]
+
+
+def rates_alike(facts: Sequence[FrameFacts]) -> list[Problem]:
+    """Return the frames of another frame rate than most."""
+    return _odd_ones(facts, "rate", lambda f: f.rate, "its frame rate is {}")
 
 
 def colour(facts: Sequence[FrameFacts]) -> list[Problem]:
@@ -271,7 +285,7 @@ def _odd_ones(
     return found
 
 
-def _channels(facts: Sequence[FrameFacts]) -> list[Problem]:
+def channels_alike(facts: Sequence[FrameFacts]) -> list[Problem]:
     """Return the frames whose channels are not those of most, saying only what differs."""
     sets = {f.frame: frozenset(f.channels) for f in facts}
     if len(set(sets.values())) < 2:

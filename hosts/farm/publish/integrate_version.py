@@ -1,0 +1,24 @@
+"""Integrate the files as a version that everybody may use."""
+
+from __future__ import annotations
+
+from pyblish import api
+
+from relume.hosts.farm.publishing import FAMILY
+from relume.hosts.farm.store import store
+
+
+class IntegrateVersion(api.InstancePlugin):
+    """Copy the files to their folder, which appears complete or not at all; sources stay.
+
+    Reads `files` and `folder`; writes `published`, the folder.
+    """
+
+    label = "Integrate"
+    order = api.IntegratorOrder
+    families = [FAMILY]  # noqa: RUF012
+
+    def process(self, instance: api.Instance) -> None:
+        """Store the version."""
+        store(instance.data["files"], instance.data["folder"])
+        instance.data["published"] = str(instance.data["folder"])
