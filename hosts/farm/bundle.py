@@ -14,8 +14,8 @@ from relume.evaluate import Evaluator
 from relume.graph import Graph
 from relume.hosts.farm.graphs import evaluator_of, file_knobs
 from relume.hosts.farm.openjd import PROGRESS, to_range
+from relume.hosts.farm.prepare import absolute, settle
 from relume.hosts.farm.yaml_text import to_yaml
-from relume.nodes.exposure_anchor import ExposureAnchor
 from relume.nodes.registry import REGISTRY
 
 TEMPLATE = "template.yaml"
@@ -71,8 +71,8 @@ def write_bundle(graph: Graph, frames: Iterable[int], folder: str | Path, plan: 
     target = Path(folder).absolute()
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UsageError(f"{folder} exists", way_out="Name a new folder for the bundle")
-    settled = settle(graph, wanted, plan.threads)
-    folders = _folders(settled)
+    folders = _folders(absolute(graph, REGISTRY))
+    settled = settle(evaluator_of(absolute(graph, REGISTRY), wanted, plan.threads))
     assets, missing = _assets(evaluator_of(settled, wanted, plan.threads), wanted)
     texts = {
         "graph.json": settled.to_json(REGISTRY),
@@ -97,29 +97,6 @@ def write_bundle(graph: Graph, frames: Iterable[int], folder: str | Path, plan: 
             f"cannot write the bundle {folder}: {error.strerror}", way_out="Choose another folder"
         ) from error
     return missing
-
-
-def settle(graph: Graph, frames: Sequence[int], threads: int = 1) -> Graph:
-    """Return a copy of a graph in which nothing is left to the machine that renders it.
-
-    Args:
-        graph: the graph.
-        frames: frames that will be rendered.
-        threads: threads to measure the exposure anchor with.
-    """
-    copy = Graph.from_json(graph.to_json(REGISTRY), REGISTRY)
-    for name, knob, file, _ in file_knobs(copy):
-        copy.nodes[name].knobs[knob] = str(Path(file).absolute())
-    evaluator = evaluator_of(copy, frames, threads)
-    copy.shot = str(evaluator.settings.shot)
-    anchors = {
-        name: evaluator.evaluate(name, evaluator.settings.shot.first)
-        for name in copy.find(ExposureAnchor)
-        if copy.nodes[name].knobs.get("stops") is None
-    }
-    for name, stops in anchors.items():
-        copy.nodes[name].knobs["stops"] = float(stops)
-    return copy
 
 
 def _folders(graph: Graph) -> dict[str, str]:

@@ -14,6 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relume.colour import convert
+from relume.encoding import NETWORK_SPACE
 from relume.errors import Exit, RelumeError, UsageError
 from relume.exposure import measure_anchor
 from relume.graph import Graph
@@ -23,6 +25,7 @@ from relume.hosts.farm.openjd import PROGRESS, Progress, from_range, to_range
 from relume.hosts.farm.yaml_text import to_yaml
 from relume.media.read import read
 from relume.media.sequence import path_at
+from relume.nodes.recipes import Plate, matte_graph
 from relume.nodes.registry import REGISTRY
 from relume.render import FrameReport
 
@@ -39,7 +42,6 @@ def graph(deliver: Deliver, tmp_path: Path) -> Path:
     """A graph over the plates 1001-1008 that writes to `out`."""
     nodes = {
         "plate": {"type": "read", "knobs": {"file": deliver("plates")}},
-        "anchor": {"type": "exposure_anchor", "inputs": {"plate": "plate"}},
         "grade": {"type": "grade", "inputs": {"image": "plate"}},
         "write": {
             "type": "write",
@@ -102,24 +104,20 @@ def test_yaml_says_what_was_meant(value: dict[str, Any]) -> None:
 
 
 def test_what_depends_on_the_machine_is_settled(
-    graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    deliver: Deliver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    document = Graph.load(graph, REGISTRY)
-    document.nodes["plate"].knobs["file"] = "plates/relit.####.exr"
+    pattern = deliver("plates")
+    document = matte_graph(Plate("plates/relit.####.exr"), "out/matte.####.exr")
     before = document.to_json(REGISTRY)
     assert write_bundle(document, [1003, 1004], "job", Plan("comp")) == []
     assert document.to_json(REGISTRY) == before
     stored = Graph.load(tmp_path / "job" / "graph.json", REGISTRY)
     assert stored.shot == "1001-1008"
-    assert stored.nodes["plate"].knobs["file"] == str(tmp_path / "plates" / "relit.####.exr")
-    plate = read(path_at(tmp_path / "plates" / "relit.####.exr", 1001)).layer()
-    # The network's primaries differ from AP1, in which the anchor weighs its luminance.
-    from relume.colour import convert
-    from relume.encoding import NETWORK_SPACE
-
-    measured = measure_anchor(convert(plate, NETWORK_SPACE))
-    assert stored.nodes["anchor"].knobs["stops"] == pytest.approx(measured, abs=1e-6)
+    assert stored.nodes["plate"].knobs["file"] == pattern
+    assert stored.nodes["write"].knobs["file"] == str(tmp_path / "out" / "matte.####.exr")
+    first = convert(read(path_at(pattern, 1001)).layer(), NETWORK_SPACE)
+    assert stored.nodes["anchor"].knobs["stops"] == pytest.approx(measure_anchor(first), abs=1e-6)
 
 
 def test_only_the_files_that_are_needed_travel(graph: Path, tmp_path: Path) -> None:
