@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +10,9 @@ from pathlib import Path
 from relume.evaluate import Evaluator
 from relume.hosts.farm.chunk import Chunk
 from relume.hosts.farm.ledger import size_for
-from relume.hosts.farm.local import processes
+from relume.hosts.farm.local import Processes
 from relume.hosts.farm.pool import Listener, Pool, Start
-from relume.hosts.farm.prepare import absolute, refuse_inputs
+from relume.hosts.farm.prepare import absolute, safe_targets
 from relume.hosts.farm.runner import Options
 from relume.render import FrameReport, sinks
 
@@ -55,7 +55,7 @@ def share(
         Cancelled: the user asked to stop; finished frames are kept.
     """
     registry, settings = evaluator.registry, evaluator.settings
-    refuse_inputs(evaluator, frames)
+    folders = {path.parent for path in safe_targets(evaluator, frames)}
     graph = absolute(evaluator.graph, registry)
     job = Chunk(
         graph.to_json(registry),
@@ -68,18 +68,22 @@ def share(
         options=options,
     )
     outputs = list(sinks(graph, registry))
-    with _workers(crew, settings.threads, listener) as (start, count):
+    with _workers(crew, settings.threads, listener, folders) as (start, count):
         size = crew.size or size_for(len(job.frames), count())
         return Pool(job, outputs, start, listener, workers=count, size=size).run()
 
 
 @contextmanager
 def _workers(
-    crew: Crew, threads: int, listener: Listener
+    crew: Crew, threads: int, listener: Listener, folders: Iterable[Path]
 ) -> Iterator[tuple[Start, Callable[[], int]]]:
     """Return what starts workers, and how many there may be."""
     if not crew.cluster:
-        yield processes(threads), lambda: crew.jobs
+        processes = Processes(threads)
+        try:
+            yield processes, lambda: crew.jobs
+        finally:
+            processes.sweep(folders)
         return
     from relume.hosts.farm.cluster import Cluster
 

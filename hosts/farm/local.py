@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from pathlib import Path
 
-from relume.hosts.farm.pool import Answer, Start
+from relume.hosts.farm.pool import Answer
 
 COMMAND = (sys.executable, "-P", "-m", "relume.hosts.farm.worker")
 """What starts a worker; `-P`, so that no file of the folder it runs in is taken for a module."""
@@ -32,14 +34,19 @@ class Process:
         self, answer: Callable[[Answer], None], threads: int = 1, command: Sequence[str] = COMMAND
     ) -> None:
         self._answer = answer
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=os.environ | dict.fromkeys(_THREADS, str(threads)),
-            text=True,
-            encoding="utf-8",
-        )
+        # Ctrl-C reaches every process of a terminal; whoever hands out the frames decides.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=os.environ | dict.fromkeys(_THREADS, str(threads)),
+                text=True,
+                encoding="utf-8",
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
 
@@ -86,6 +93,30 @@ def _told(code: int) -> str:
     return f"killed by signal {-code}"
 
 
-def processes(threads: int = 1, command: Sequence[str] = COMMAND) -> Start:
-    """Return what starts workers as processes of this machine."""
-    return lambda answer: Process(answer, threads, command)
+class Processes:
+    """Starts workers as processes of this machine.
+
+    Args:
+        threads: threads of each.
+        command: what starts one.
+    """
+
+    def __init__(self, threads: int = 1, command: Sequence[str] = COMMAND) -> None:
+        self.threads = threads
+        self.command = command
+        self.pids: list[int] = []
+
+    def __call__(self, answer: Callable[[Answer], None]) -> Process:
+        """Start a worker."""
+        process = Process(answer, self.threads, self.command)
+        self.pids.append(process.pid)
+        return process
+
+    def sweep(self, folders: Iterable[Path]) -> None:
+        """Remove what workers that were killed had written in part; all have ended."""
+        endings = tuple(f".{socket.gethostname()}.{pid}.tmp" for pid in self.pids)
+        for folder in folders:
+            with suppress(OSError):
+                for path in folder.iterdir():
+                    if path.name.startswith(".") and path.name.endswith(endings):
+                        path.unlink(missing_ok=True)

@@ -44,15 +44,16 @@ def _copied(graph: Graph) -> dict[str, GraphNode]:
     }
 
 
-def refuse_inputs(evaluator: Evaluator, frames: Sequence[int]) -> None:
-    """Refuse a job that would write over what any part of it reads.
+def safe_targets(evaluator: Evaluator, frames: Sequence[int]) -> list[Path]:
+    """Return the files a job writes, none of which any part of it reads.
 
-    A part of a job knows only the files of its own frames.
+    A part of a job knows only the inputs of its own frames.
 
     Raises:
         UsageError: a target is an input, at whichever frames.
     """
     renderer = Renderer(evaluator, frames)
+    paths = []
     for name, frame in renderer.files:
         path = renderer.path(name, frame)
         if renderer.reads(path):
@@ -62,6 +63,8 @@ def refuse_inputs(evaluator: Evaluator, frames: Sequence[int]) -> None:
                 node=name,
                 frame=frame,
             )
+        paths.append(path)
+    return paths
 
 
 def absolute(graph: Graph, registry: Registry) -> Graph:

@@ -78,8 +78,6 @@ def serve(registry: Registry, requests: IO[str], answers: IO[str]) -> int:
 
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, terminate)
-        # Ctrl-C reaches every process of the terminal; the one that gives out the chunks decides.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
     session = Session(registry)
     out = _Answers(answers)
     log.addHandler(out)

@@ -23,7 +23,7 @@ from relume.hosts.cli import main
 from relume.hosts.farm import memory as farm_memory
 from relume.hosts.farm.memory import TooLarge, forget_peak, peak, resident
 from relume.hosts.farm.messages import FrameFailed, from_dict, to_dict
-from relume.hosts.farm.prepare import absolute, refuse_inputs, settle
+from relume.hosts.farm.prepare import absolute, safe_targets, settle
 from relume.hosts.farm.runner import Options, run_frames
 from relume.image import Image
 from relume.media.identity import content_digest
@@ -389,10 +389,10 @@ def test_no_part_of_a_job_writes_what_another_reads(plates: Plates) -> None:
     document.nodes["plate"].knobs["offset"] = 1
     document.nodes["out"].knobs["file"] = "plate.####.exr"
     with pytest.raises(UsageError, match="is read by this graph"):
-        refuse_inputs(evaluator(document), range(1, 8))
+        safe_targets(evaluator(document), range(1, 8))
     Path("linked.0006.exr").symlink_to(Path("plate.0003.exr").absolute())
     document.nodes["out"].knobs["file"] = "linked.####.exr"
     with pytest.raises(UsageError, match="is read by this graph") as caught:
-        refuse_inputs(evaluator(document), range(1, 8))
+        safe_targets(evaluator(document), range(1, 8))
     assert caught.value.frame == 6
-    refuse_inputs(evaluator(graph()), range(1, 8))
+    assert safe_targets(evaluator(graph()), [7]) == [Path("out/x.0007.exr")]

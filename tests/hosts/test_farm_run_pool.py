@@ -8,6 +8,7 @@ import os
 import queue
 import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -27,7 +28,7 @@ from relume.graph import Graph
 from relume.hosts.cli import main
 from relume.hosts.farm.chunk import Chunk, Session, run_chunk
 from relume.hosts.farm.ledger import Ledger, chunks, size_for
-from relume.hosts.farm.local import Process, processes
+from relume.hosts.farm.local import Process, Processes
 from relume.hosts.farm.messages import error_to_dict, to_dict
 from relume.hosts.farm.pool import Answer, Listener, Pool, Start
 from relume.hosts.farm.runner import Options
@@ -41,7 +42,7 @@ assert _spec and _spec.loader
 farm_worker = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(farm_worker)
 REGISTRY = farm_worker.REGISTRY
-START = processes(1, (sys.executable, str(WORKER)))
+START = Processes(1, (sys.executable, str(WORKER)))
 
 
 def job(frames: range, **nodes: dict[str, Any]) -> Chunk:
@@ -268,12 +269,13 @@ def test_workers_that_are_killed_lose_nothing(plates: Plates) -> None:
     for path in Path("out").iterdir():
         path.unlink()
     crew: list[Process] = []
+    start_one = Processes(1, (sys.executable, str(WORKER)))
     chance = random.Random(11)
     killed: list[int] = []
     told: list[int] = []
 
     def start(answer: Callable[[Answer], None]) -> Process:
-        crew.append(Process(answer, 1, (sys.executable, str(WORKER))))
+        crew.append(start_one(answer))
         return crew[-1]
 
     def on_frame(report: FrameReport) -> None:
@@ -289,8 +291,20 @@ def test_workers_that_are_killed_lose_nothing(plates: Plates) -> None:
     assert [(report.frame, report.status) for report in reports] == [
         (frame, "done") for frame in range(1, 41)
     ]
-    whole = {name: data for name, data in files().items() if not name.startswith(".")}
-    assert whole == before
+    start_one.sweep([Path("out")])
+    assert files() == before
+
+
+def test_only_what_killed_workers_left_is_swept(here: Path) -> None:
+    crew = Processes(1, ("true",))
+    crew(lambda answer: None)
+    host, (pid,) = socket.gethostname(), crew.pids
+    Path(f".x.0001.exr.{host}.{pid}.tmp").touch()
+    kept = [f".x.0001.exr.{host}.{pid}0.tmp", f"x.{host}.{pid}.tmp", "x.0001.exr"]
+    for name in kept:
+        Path(name).touch()
+    crew.sweep([Path(), Path("none")])
+    assert sorted(path.name for path in Path().iterdir()) == sorted(kept)
 
 
 def test_a_frame_that_kills_its_worker_fails_alone(plates: Plates) -> None:
@@ -308,7 +322,7 @@ def test_a_frame_that_kills_its_worker_fails_alone(plates: Plates) -> None:
 
 def test_a_worker_that_cannot_start_ends_the_job(plates: Plates) -> None:
     plates(1, 2)
-    broken = processes(1, (sys.executable, "-c", "raise SystemExit(7)"))
+    broken = Processes(1, (sys.executable, "-c", "raise SystemExit(7)"))
     with pytest.raises(OutputError, match="exit code 7"):
         pool(job(range(1, 3)), broken).run()
 
@@ -368,6 +382,17 @@ def whole_frames() -> int:
     for path in found:
         assert read(path).layer().pixels.shape == (400, 600, 3)
     return len(found)
+
+
+def test_a_terminal_s_ctrl_c_does_not_end_a_worker(here: Path) -> None:
+    said: queue.SimpleQueue[Answer] = queue.SimpleQueue()
+    worker = START(said.put)
+    assert isinstance(worker, Process)
+    os.kill(worker.pid, signal.SIGINT)  # while it starts
+    assert said.get(timeout=60) == {"ready": worker.pid}
+    os.kill(worker.pid, signal.SIGINT)
+    worker.close()
+    assert said.get(timeout=60) == {"died": f"exit code {int(Exit.CANCELLED)}"}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
