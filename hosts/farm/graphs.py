@@ -9,6 +9,7 @@ from relume.errors import UsageError
 from relume.evaluate import Evaluator, Settings
 from relume.frames import Shot
 from relume.graph import Graph
+from relume.hosts.farm.prepare import settle
 from relume.knobs import File, OutputFile
 from relume.media.sequence import path_at
 from relume.nodes.registry import REGISTRY
@@ -67,9 +68,11 @@ def output_of(graph: Graph, pattern: str) -> str:
 
 
 def evaluator_of(graph: Graph, frames: Sequence[int], threads: int = 1) -> Evaluator:
-    """Return what computes keys, fingerprints and small values of a graph."""
+    """Return what computes keys, fingerprints and small values of a graph, as a job settles it."""
     shot = resolve_shot(graph, REGISTRY, frames)
-    return Evaluator(graph, REGISTRY, Settings(shot=shot, threads=threads))
+    evaluator = Evaluator(graph, REGISTRY, Settings(shot=shot, threads=threads))
+    evaluator.graph = settle(evaluator)
+    return evaluator
 
 
 def shot_frames(graph: Graph) -> tuple[int, ...]:
