@@ -28,13 +28,14 @@ from relume.training.trainer import Plan, Result, averaged, train
 
 NAMES = ("normals", "albedo", "transport")
 
-SETTINGS: dict[str, dict[str, Any]] = {"normals": {}, "albedo": {}, "transport": {}}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "normals": {},
+    "albedo": {"leak": 0.1},
+    "transport": {"leak": 0.1},
+}
 """Keyword arguments of each network's `build`."""
 
 _VALIDATION = 16
-
-_FEATURES = 12
-"""Coarse channels for the refiner alone, the last ones of the coarse head."""
 
 
 def build(name: str) -> nn.Module:
@@ -51,6 +52,7 @@ class _Task(ABC):
 
     name = ""
     donor: nn.Module | None = None
+    rate = 2e-3
 
     def __init__(self, data: Path, recipe: Recipe, rescan: int = 200) -> None:
         self.recipe = recipe
@@ -112,27 +114,22 @@ def _seen(batch: Mapping[str, Tensor]) -> Tensor:
 
 
 def take_over(network: nn.Module, donor: nn.Module) -> None:
-    """Start a network from one that has learnt to see the same pictures.
+    """Start a network's U-Net from one that has learnt to see the same pictures.
 
-    Layers of equal shape are copied. Where a layer reads more planes than the donor's, what both
-    read is copied – colour first, alpha and coarse features last – and the rest starts at zero.
-    The coarse head keeps its own answers and takes over the donor's features.
+    Where the stem reads more planes than the donor's, what both read is copied – colour first,
+    alpha last – and the rest starts at zero. Heads and refiner start afresh: they answer something
+    else, and the donor's large features would drive the new heads' first steps too far.
     """
     target, source = network.state_dict(), donor.state_dict()
+    rgb = 12
     with torch.no_grad():
         for key, value in target.items():
-            known = source[key]
-            if value.shape == known.shape and not key.endswith("refiner.head.weight"):
-                value.copy_(known)
-        rgb = 12
+            if key.startswith("unet.") and not key.startswith(("unet.stem.weight", "unet.head")):
+                value.copy_(source[key])
         stem, known = target["unet.stem.weight"], source["unet.stem.weight"]
         stem.zero_()
         stem[:, :rgb].copy_(known[:, :rgb])
         stem[:, -4:].copy_(known[:, -4:])
-        for part in ("weight", "bias"):
-            head, known = target[f"unet.head.{part}"], source[f"unet.head.{part}"]
-            features = min(_FEATURES, len(head), len(known))
-            head[-features:].copy_(known[-features:])
 
 
 class NormalsTask(_Task):
@@ -191,7 +188,10 @@ class _Later(_Task):
         super().__init__(data, recipe)
         self.earlier = dict(earlier or {})
         self.share = share
-        self.donor = next(reversed(self.earlier.values()), None)
+        self.donor = self.earlier.get("normals")
+        if self.donor is not None:
+            # A body that has learnt is easily shaken by a head that has not.
+            self.rate = 5e-4
 
     def batch(self, rng: np.random.Generator) -> Mapping[str, Tensor]:
         """Return one batch and whether to read predicted planes."""
@@ -420,7 +420,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--workers", type=int, default=0, help="threads that prepare batches")
-    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--rate", type=float, help="peak learning rate")
     parser.add_argument("--size", type=int, default=192)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--device", default="cpu")

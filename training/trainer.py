@@ -23,6 +23,8 @@ from torch import Tensor, nn
 
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.jsonl"
+RATE = 2e-3
+"""Learning rate of a network that starts from nothing."""
 
 
 class Task(Protocol):
@@ -59,7 +61,7 @@ class Plan:
         minutes: wall-clock minutes in all, summed over resumed runs; the schedule then follows
             the clock, and only the data drawn at a step stays reproducible.
         seed: of the initial weights, and with the step number of every batch.
-        rate: peak learning rate of AdamW.
+        rate: peak learning rate of AdamW; None for the task's own `rate`, or 2e-3.
         warm_up: steps of linear growth to the peak.
         weight_decay: of AdamW.
         clip: greatest gradient norm.
@@ -77,7 +79,7 @@ class Plan:
     steps: int = 3000
     minutes: float | None = None
     seed: int = 1
-    rate: float = 2e-3
+    rate: float | None = None
     warm_up: int = 100
     weight_decay: float = 1e-4
     clip: float = 1.0
@@ -148,6 +150,7 @@ class _Loop:
         torch.set_flush_denormal(True)
         torch.manual_seed(plan.seed)
         self.task, self.folder, self.plan = task, folder, plan
+        self.rate = float(getattr(task, "rate", RATE) if plan.rate is None else plan.rate)
         self.device = torch.device(plan.device)
         self.half = self.device.type != "cpu" if plan.half is None else plan.half
         folder.mkdir(parents=True, exist_ok=True)
@@ -155,7 +158,7 @@ class _Loop:
         self.average = copy.deepcopy(self.model).eval()
         self.optimiser = torch.optim.AdamW(
             self.model.parameters(),
-            lr=plan.rate,
+            lr=self.rate,
             betas=(0.9, 0.99),
             weight_decay=plan.weight_decay,
         )
@@ -223,7 +226,7 @@ class _Loop:
 
     def _rate(self) -> float:
         warm = min(1.0, (self.step + 1) / max(1, self.plan.warm_up))
-        return self.plan.rate * warm * 0.5 * (1.02 + 0.98 * math.cos(math.pi * self._progress()))
+        return self.rate * warm * 0.5 * (1.02 + 0.98 * math.cos(math.pi * self._progress()))
 
     def _advance(self, made: Mapping[str, Tensor]) -> dict[str, float]:
         """Take one step; a loss that is not finite skips it."""

@@ -21,6 +21,14 @@ STRIDE = 32
 """The coarse network's sides are multiples of this."""
 
 
+def rectify(x: Tensor, leak: float) -> Tensor:
+    """Return x where it is positive, else `leak`·x.
+
+    Without normalisation layers a stream can drift below zero for good; a leak lets it recover.
+    """
+    return fn.leaky_relu(x, leak) if leak else fn.relu(x)
+
+
 def conv(
     inputs: int, outputs: int, size: int = 3, *, stride: int = 1, groups: int = 1
 ) -> nn.Conv2d:
@@ -40,17 +48,18 @@ def conv(
 
 
 class Residual(nn.Module):
-    """x + conv(relu(conv(relu(x)))), dense 3×3."""
+    """x + conv(relu(conv(relu(x)))), dense 3×3; `leak` is the slope of the negative half."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, leak: float = 0.0) -> None:
         super().__init__()
+        self.leak = leak
         self.first = conv(channels, channels)
         self.second = conv(channels, channels)
         _quiet(self.second)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return N×C×H×W features of the same shape."""
-        out: Tensor = x + self.second(fn.relu(self.first(fn.relu(x))))
+        out: Tensor = x + self.second(rectify(self.first(rectify(x, self.leak)), self.leak))
         return out
 
 
@@ -60,8 +69,9 @@ class InvertedResidual(nn.Module):
     Source: Sandler et al. 2018, MobileNetV2, section 3.3, without batch normalisation and ReLU6.
     """
 
-    def __init__(self, channels: int, expansion: int = 3) -> None:
+    def __init__(self, channels: int, leak: float = 0.0, expansion: int = 3) -> None:
         super().__init__()
+        self.leak = leak
         wide = channels * expansion
         self.expand = conv(channels, wide, 1)
         self.depthwise = conv(wide, wide, 5, groups=wide)
@@ -70,7 +80,8 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return N×C×H×W features of the same shape."""
-        out: Tensor = x + self.project(fn.relu(self.depthwise(fn.relu(self.expand(x)))))
+        wide = rectify(self.depthwise(rectify(self.expand(x), self.leak)), self.leak)
+        out: Tensor = x + self.project(wide)
         return out
 
 
@@ -89,21 +100,23 @@ class UNet(nn.Module):
         channels: Sequence[int] = (32, 48, 64, 96, 128),
         blocks: Sequence[int] = (1, 1, 1, 2, 4),
         dense: int = 3,
+        leak: float = 0.0,
     ) -> None:
         super().__init__()
+        self.leak = leak
         levels = range(len(channels))
         self.stem = conv(4 * inputs, channels[0])
         self.down = nn.ModuleList(
             conv(channels[level - 1], channels[level], stride=2) for level in levels[1:]
         )
         self.encoder = nn.ModuleList(
-            _stack(channels[level], blocks[level], level < dense) for level in levels
+            _stack(channels[level], blocks[level], level < dense, leak) for level in levels
         )
         self.up = nn.ModuleList(
             conv(channels[level + 1], channels[level], 1) for level in levels[:-1]
         )
         self.decoder = nn.ModuleList(
-            _stack(channels[level], 1, level < dense) for level in levels[:-1]
+            _stack(channels[level], 1, level < dense, leak) for level in levels[:-1]
         )
         self.head = conv(channels[0], outputs)
         _quiet(self.head)
@@ -115,7 +128,7 @@ class UNet(nn.Module):
         for level, encoder in enumerate(self.encoder):
             if level:
                 skips.append(x)
-                x = self.down[level - 1](fn.relu(x))
+                x = self.down[level - 1](rectify(x, self.leak))
             x = encoder(x)
         for level in reversed(range(len(skips))):
             # The 1×1 convolution and the bilinear filter commute; this order is cheaper.
@@ -123,7 +136,7 @@ class UNet(nn.Module):
                 self.up[level](x), scale_factor=2.0, mode="bilinear", align_corners=False
             )
             x = self.decoder[level](x + skips[level])
-        out: Tensor = self.head(fn.relu(x))
+        out: Tensor = self.head(rectify(x, self.leak))
         return out
 
 
@@ -188,9 +201,9 @@ def parameters(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters())
 
 
-def _stack(channels: int, count: int, dense: bool) -> nn.Sequential:
+def _stack(channels: int, count: int, dense: bool, leak: float) -> nn.Sequential:
     block = Residual if dense else InvertedResidual
-    return nn.Sequential(*(block(channels) for _ in range(count)))
+    return nn.Sequential(*(block(channels, leak) for _ in range(count)))
 
 
 def _quiet(layer: nn.Conv2d) -> None:

@@ -31,6 +31,7 @@ class Guided(nn.Module):
         channels: of the U-Net's levels.
         blocks: of the U-Net's levels.
         width: channels of the refiner.
+        leak: slope of the U-Net's activations below zero.
     """
 
     def __init__(
@@ -44,10 +45,11 @@ class Guided(nn.Module):
         channels: Sequence[int] = (32, 48, 64, 96, 128),
         blocks: Sequence[int] = (1, 1, 1, 2, 4),
         width: int = 32,
+        leak: float = 0.0,
     ) -> None:
         super().__init__()
         self.answers = answers
-        self.unet = UNet(planes, answers + features, channels, blocks)
+        self.unet = UNet(planes, answers + features, channels, blocks, leak=leak)
         self.refiner = Refiner(planes, answers + features, corrections, width, shuffle=shuffle)
 
     def shrink(self, x: Tensor, long_side: int = LONG_SIDE) -> Tensor:

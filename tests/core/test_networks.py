@@ -185,6 +185,16 @@ def test_the_unet_sees_the_whole_picture() -> None:
     assert x.grad[0, :, 200:, 200:].abs().sum() > 0
 
 
+@pytest.mark.parametrize(("leak", "alive"), [(0.0, False), (0.1, True)])
+def test_a_leak_keeps_a_stream_alive_that_drifted_below_zero(leak: float, alive: bool) -> None:
+    torch.manual_seed(2)
+    network = UNet(3, 1, leak=leak)
+    with torch.no_grad():
+        network.decoder[0][0].second.bias.fill_(-30.0)
+    answer = network(torch.rand(1, 3, 64, 64)).std()
+    assert (float(answer.detach()) > 1e-3) is alive
+
+
 def test_positive_is_the_identity_above_its_knee_and_smooth_at_it() -> None:
     x = torch.linspace(-1.0, 1.0, 2001, dtype=torch.float64)
     y = positive(x)

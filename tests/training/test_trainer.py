@@ -19,6 +19,7 @@ from relume.training.evaluate import maps, render
 from relume.training.lighting import COSINE, basis, combine, harmonics, lookup, reflected
 from relume.training.lights import HEIGHT, Pool, lamp, small_lamp, studio
 from relume.training.lit import LitViews, light, read_lit, write_lit
+from relume.training.relight_nets import build, take_over
 from relume.training.relight_nets import lit as shade
 from relume.training.stage import environment
 from relume.training.stage.dataset import View, write_view
@@ -332,6 +333,23 @@ def test_losses_vanish_at_the_truth_and_grow_away_from_it() -> None:
     )
     found = losses.degrees(torch.nn.functional.normalize(turned, dim=1), flat, weight)
     assert float(found) == pytest.approx(90.0, abs=0.1)
+
+
+def test_a_network_takes_over_what_its_donor_sees() -> None:
+    torch.manual_seed(6)
+    donor, network = build("normals"), build("albedo")
+    for block in network.modules():
+        if hasattr(block, "leak"):
+            block.leak = 0.0
+    take_over(network, donor)
+    # The head is the network's own: give both the same one and compare what reaches it.
+    network.unet.head = donor.unet.head
+    plate, alpha = torch.rand(1, 3, 64, 64), torch.rand(1, 1, 64, 64)
+    normals = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        seen = donor.unet(torch.cat((plate, alpha), 1))
+        found = network.unet(torch.cat((plate, normals, alpha), 1))
+    torch.testing.assert_close(found, seen)
 
 
 def test_training_and_relighting_agree_on_light(lit_root: Path, pool: Pool) -> None:
