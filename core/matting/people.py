@@ -14,9 +14,6 @@ BESIDE = 0.02
 SURE = 0.9
 """A person's matte exceeds this somewhere well inside; a guess never quite does."""
 
-NEAR = 0.08
-"""A small body this near a person, in roots of the person's area, is a lock of hair or a hand."""
-
 FAINT = 0.03
 """Alpha from which a pixel can belong to a person it is connected with."""
 
@@ -28,8 +25,7 @@ def people(
 
     A person is a connected body of alpha above one half that is large enough, in the frame and
     beside the largest, and sure of itself; hair and other soft parts belong to it if a path of
-    faint alpha leads there. A body that is no person and lies far from one is cut off with what is
-    nearer to it than to the person, whatever faint path leads there.
+    faint alpha leads there.
 
     Args:
         alpha: H×W coarse matte, 0 to 1.
@@ -58,22 +54,5 @@ def people(
     if not kept.any():
         return np.zeros(alpha.shape, bool)
     body = np.isin(bodies, labels[kept])
-    reachable = (alpha > FAINT) & ~_around_strangers(bodies, body)
-    parts, _ = ndimage.label(reachable, structure=np.ones((3, 3)))
+    parts, _ = ndimage.label(alpha > FAINT, structure=np.ones((3, 3)))
     return np.isin(parts, np.unique(parts[body]))
-
-
-def _around_strangers(bodies: NDArray[np.integer], person: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the pixels nearer to a body far from every person than to a person."""
-    from scipy import ndimage
-
-    away = ndimage.distance_transform_edt(~person)
-    others = np.setdiff1d(np.unique(bodies), np.append(np.unique(bodies[person]), 0))
-    if not len(others):
-        return np.zeros(person.shape, bool)
-    nearest = np.asarray(ndimage.minimum(away, bodies, others))
-    strangers = np.isin(bodies, others[nearest > NEAR * np.sqrt(np.count_nonzero(person))])
-    if not strangers.any():
-        return strangers
-    nearer: NDArray[np.bool_] = ndimage.distance_transform_edt(~strangers) < away
-    return nearer

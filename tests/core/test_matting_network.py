@@ -134,19 +134,6 @@ def test_soft_parts_belong_to_the_person_they_hang_on() -> None:
     assert found[25, 50] and not found[25, 90]
 
 
-def test_a_faint_path_leads_to_a_lock_of_hair_but_not_to_a_far_speck() -> None:
-    alpha = np.zeros((100, 100), np.float32)
-    alpha[40:90, 30:80] = 1.0
-    alpha[36:38, 50:53] = 0.8  # a lock, two pixels above the head
-    alpha[34:40, 50:53] = np.maximum(alpha[34:40, 50:53], 0.1)
-    alpha[10:14, 50:54] = 0.8  # a speck far above, at the end of a faint path
-    alpha[14:36, 51] = 0.1
-    found = people(alpha)
-    assert found[40:90, 30:80].all()
-    assert found[36:38, 50:53].all()
-    assert not found[10:14, 50:54].any()
-
-
 def test_a_drawn_mask_chooses_among_people() -> None:
     left, right = disc(96, 96).pixels, disc(96, 96).pixels
     plate = Image(np.concatenate((left, right), 1), ("R", "G", "B"))
