@@ -16,7 +16,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := pyproject.toml README.md LICENSE \
   $(shell find core hosts nodes ocio training -type f -not -path '*/__pycache__/*')
 
-.PHONY: help demo test bench docs picture develop dist clean
+.PHONY: help demo test bench soak docs picture develop dist clean
 
 help: ## Say what there is to make.
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
@@ -32,6 +32,9 @@ test: $(VENV)/.for-test ## Lint, check types, and test the built wheel.
 
 bench: $(VENV)/.for-test ## Print the tables of speed, memory and quality.
 	$(BIN)/python bench/run.py
+
+soak: $(VENV)/.for-test ## Run for a long time: memory of 1,000 frames, and workers that are killed.
+	$(BIN)/python bench/soak.py
 
 docs: $(VENV)/.for-test ## Write again what the documentation derives from the code and the weights.
 	$(BIN)/python -m relume.hosts.reference docs/nodes
@@ -71,7 +74,7 @@ dist/.built: $(SOURCES) | $(VENV)/.pip
 	touch $@
 
 $(VENV)/.for-demo: EXTRAS := demo
-$(VENV)/.for-test: EXTRAS := demo,dev,farm,training
+$(VENV)/.for-test: EXTRAS := cluster,demo,dev,farm,training
 
 # pip leaves a package of the same version alone, hence the second line.
 $(VENV)/.for-demo $(VENV)/.for-test: dist/.built
