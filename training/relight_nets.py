@@ -29,9 +29,9 @@ from relume.training.trainer import Plan, Result, averaged, train
 NAMES = ("normals", "albedo", "transport")
 
 SETTINGS: dict[str, dict[str, Any]] = {
-    "normals": {},
-    "albedo": {"leak": 0.1},
-    "transport": {"leak": 0.1},
+    "normals": {"side": 256},
+    "albedo": {"side": 256, "leak": 0.1},
+    "transport": {"side": 256, "leak": 0.1},
 }
 """Keyword arguments of each network's `build`."""
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from relume.networks.guided import LONG_SIDE, Guided, Window, double, fine, positive
+from relume.networks.guided import Guided, Window, double, fine, positive
 
 
 class AlbedoNet(Guided):
@@ -23,13 +23,13 @@ class AlbedoNet(Guided):
         super().__init__(7, 4, 3, **settings)
 
     def forward(
-        self, x: Tensor, long_side: int = LONG_SIDE, window: Window | None = None
+        self, x: Tensor, long_side: int | None = None, window: Window | None = None
     ) -> Tensor:
         """Return albedo in the networks' encoding.
 
         Args:
             x: N×7×H×W, H and W even: encoded foreground R, G, B, normal X, Y, Z, alpha.
-            long_side: of the coarse pass.
+            long_side: of the coarse pass; None for the network's own.
             window: the part to answer for, in half-resolution pixels.
 
         Returns:

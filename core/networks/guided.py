@@ -9,9 +9,6 @@ from torch import Tensor, nn
 
 from relume.networks.blocks import STRIDE, Refiner, UNet, pad_to, resize
 
-LONG_SIDE = 512
-"""Long side of the coarse pass, in square pixels."""
-
 Window = tuple[int, int, int, int]
 """y0, y1, x0, x1 of the half-resolution grid, half open."""
 
@@ -32,6 +29,8 @@ class Guided(nn.Module):
         blocks: of the U-Net's levels.
         width: channels of the refiner.
         leak: slope of the U-Net's activations below zero.
+        side: long side of the coarse pass, in square pixels: a frame then looks as large as those
+            of the training, where the network does best.
     """
 
     def __init__(
@@ -46,21 +45,23 @@ class Guided(nn.Module):
         blocks: Sequence[int] = (1, 1, 1, 2, 4),
         width: int = 32,
         leak: float = 0.0,
+        side: int = 512,
     ) -> None:
         super().__init__()
+        self.side = side
         self.answers = answers
         self.unet = UNet(planes, answers + features, channels, blocks, leak=leak)
         self.refiner = Refiner(planes, answers + features, corrections, width, shuffle=shuffle)
 
-    def shrink(self, x: Tensor, long_side: int = LONG_SIDE) -> Tensor:
+    def shrink(self, x: Tensor, long_side: int | None = None) -> Tensor:
         """Return the frame with a long side of at most `long_side`, sides even.
 
         Args:
             x: N×planes×H×W, H and W even, alpha last.
-            long_side: in pixels.
+            long_side: in pixels; None for the network's own.
         """
         height, width = x.shape[-2:]
-        scale = min(1.0, long_side / max(height, width))
+        scale = min(1.0, (self.side if long_side is None else long_side) / max(height, width))
         size = (max(2, 2 * round(height * scale / 2)), max(2, 2 * round(width * scale / 2)))
         if size == (height, width):
             return x

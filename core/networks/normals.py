@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as fn
 
-from relume.networks.guided import LONG_SIDE, Guided, Window, double
+from relume.networks.guided import Guided, Window, double
 
 
 class NormalsNet(Guided):
@@ -21,13 +21,13 @@ class NormalsNet(Guided):
         super().__init__(4, 3, 3, **settings)
 
     def forward(
-        self, x: Tensor, long_side: int = LONG_SIDE, window: Window | None = None
+        self, x: Tensor, long_side: int | None = None, window: Window | None = None
     ) -> Tensor:
         """Return normals.
 
         Args:
             x: N×4×H×W, H and W even: encoded foreground R, G, B (zero outside the subject), alpha.
-            long_side: of the coarse pass.
+            long_side: of the coarse pass; None for the network's own.
             window: the part to answer for, in half-resolution pixels.
 
         Returns:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as fn
 
-from relume.networks.guided import LONG_SIDE, Guided, Window, positive
+from relume.networks.guided import Guided, Window, positive
 from relume.shading.types import EXPONENTS, HARMONICS
 
 COEFFICIENTS = 1 + len(EXPONENTS) + HARMONICS
@@ -29,14 +29,14 @@ class TransportNet(Guided):
         super().__init__(10, COEFFICIENTS, COEFFICIENTS, shuffle=False, **settings)
 
     def forward(
-        self, x: Tensor, long_side: int = LONG_SIDE, window: Window | None = None
+        self, x: Tensor, long_side: int | None = None, window: Window | None = None
     ) -> Tensor:
         """Return transport coefficients at half resolution.
 
         Args:
             x: N×10×H×W, H and W even: encoded foreground R, G, B, normal X, Y, Z, encoded
                 albedo R, G, B, alpha.
-            long_side: of the coarse pass.
+            long_side: of the coarse pass; None for the network's own.
             window: the part to answer for, in half-resolution pixels.
 
         Returns:
