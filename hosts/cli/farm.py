@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from relume.errors import Exit, UsageError
 from relume.hosts.cli.app import debug_option, example
 from relume.hosts.cli.options import device_option, job_options, several
+
+if TYPE_CHECKING:
+    from relume.graph import Graph
 
 
 @click.group()
@@ -59,30 +63,20 @@ def verify(
     Frames that stand out from their neighbours are a wrong frame or a flicker. Ends with 5 if
     anything is wrong.
     """
-    from relume.frames import Shot
-    from relume.hosts.farm.graphs import evaluator_of, load, output_of, outputs, shot_frames
+    from relume.hosts.farm.graphs import load, outputs
     from relume.hosts.farm.verify import Verification, existing, verify
-    from relume.media.sequence import parse_frames
 
     if not out and not graph:
         raise UsageError("there is nothing to check", way_out="Name OUT.####.exr, or --graph")
     if changes and not graph:
         raise UsageError("--set has no effect without --graph")
     document = load(graph, changes, shot) if graph else None
-    wanted = parse_frames(frames) if frames else ()
-    if not wanted and shot:
-        whole = Shot.parse(shot)
-        wanted = tuple(range(whole.first, whole.last + 1))
-    if not wanted and document is not None:
-        wanted = shot_frames(document)
+    wanted = _wanted(frames, shot, document)
     patterns = [out] if out else list(outputs(document).values()) if document else []
     found: list[Verification] = []
     for pattern in patterns:
         there = wanted or existing(pattern)
-        current = None
-        if document is not None:
-            node, evaluator = output_of(document, pattern), evaluator_of(document, there)
-            current = lambda frame, n=node, e=evaluator: e.fingerprint(n, frame)  # noqa: E731
+        current = _current(document, pattern, there) if document else None
         found.append(verify(pattern, there, fingerprint=current, allow_jumps=allow_jumps))
     if as_json:
         click.echo(json.dumps([result.to_json() for result in found], indent=2))
@@ -90,6 +84,28 @@ def verify(
         for result in found:
             _tell(result)
     return Exit.VERIFICATION if any(result.problems for result in found) else Exit.DONE
+
+
+def _wanted(frames: str | None, shot: str | None, graph: Graph | None) -> tuple[int, ...]:
+    """Return the frames that options or a graph's shot ask for, or none."""
+    from relume.frames import Shot
+    from relume.hosts.farm.graphs import shot_frames
+    from relume.media.sequence import parse_frames
+
+    if frames:
+        return parse_frames(frames)
+    if shot:
+        whole = Shot.parse(shot)
+        return tuple(range(whole.first, whole.last + 1))
+    return shot_frames(graph) if graph else ()
+
+
+def _current(graph: Graph, pattern: str, frames: Sequence[int]) -> Callable[[int], str]:
+    """Return what tells the fingerprint that a frame of a sequence should carry."""
+    from relume.hosts.farm.graphs import evaluator_of, output_of
+
+    node, evaluator = output_of(graph, pattern), evaluator_of(graph, frames)
+    return lambda frame: evaluator.fingerprint(node, frame)
 
 
 def _tell(result: Any) -> None:
@@ -225,7 +241,7 @@ def task(
 
 
 @command.command(epilog=example("relume farm local job", "relume farm local job -p Threads=2"))
-@click.argument("bundle", type=click.Path(exists=True, file_okay=False))
+@click.argument("bundle", type=click.Path())
 @click.option(
     "-p",
     "--parameter",
@@ -323,7 +339,69 @@ def shots(
             codes.append(job.carry_out(made))
             if codes[-1] == Exit.CANCELLED:
                 return Exit.CANCELLED
-    failed = {code for code in codes if code}
-    if len(failed) == 1 and len(codes) == len([code for code in codes if code]):
-        return failed.pop()
-    return Exit.FRAMES_FAILED if failed else Exit.DONE
+    if not any(codes):
+        return Exit.DONE
+    return codes[0] if len(set(codes)) == 1 else Exit.FRAMES_FAILED
+
+
+# There is a graph for each shot: --list says what would be rendered.
+shots.params = [parameter for parameter in shots.params if parameter.name != "print_graph"]
+
+
+@command.command(
+    epilog=example(
+        "relume farm report relit.####.exr --plate plate.####.exr --log frames.jsonl \\",
+        "--html report.html",
+    )
+)
+@click.argument("out", type=click.Path())
+@range_options
+@click.option("--html", required=True, type=click.Path(dir_okay=False), help="Page to write.")
+@click.option("--plate", type=click.Path(), help="Plate to wipe against.")
+@click.option("--log", "log_file", type=click.Path(), help="Log of `relume run --log`.")
+@click.option(
+    "--samples",
+    type=click.IntRange(min=1, max=100),
+    default=6,
+    show_default=True,
+    help="Frames to show, beside those that stand out.",
+)
+@click.option("--graph", type=click.Path(), help="Graph that should have made the files.")
+@set_option
+@debug_option
+def report(
+    out: str,
+    frames: str | None,
+    shot: str | None,
+    html: str,
+    plate: str | None,
+    log_file: str | None,
+    samples: int,
+    graph: str | None,
+    changes: tuple[str, ...],
+) -> int:
+    """Write a page about OUT that needs nothing but itself.
+
+    It shows frames with a wipe between plate, matte and picture, what every pass holds and how
+    much it flickers, where the time went, and what is wrong. Ends with 0 whatever it shows.
+    """
+    from relume.hosts.farm.graphs import load
+    from relume.hosts.farm.report import read_log, write_report
+    from relume.hosts.farm.verify import existing
+
+    if changes and not graph:
+        raise UsageError("--set has no effect without --graph")
+    document = load(graph, changes, shot) if graph else None
+    wanted = _wanted(frames, shot, document)
+    found = write_report(
+        out,
+        html,
+        frames=wanted,
+        plate=plate or "",
+        log=read_log(log_file) if log_file else None,
+        fingerprint=_current(document, out, wanted or existing(out)) if document else None,
+        samples=samples,
+    )
+    count = len(found.problems)
+    click.echo(f"{html}: {count} problem{'s' * (count != 1)}.")
+    return Exit.DONE

@@ -215,6 +215,14 @@ def test_openjd_accepts_and_runs_the_bundle(graph: Path, tmp_path: Path) -> None
 
 
 @needs_openjd
+def test_a_folder_without_a_bundle_is_a_missing_input(tmp_path: Path, capsys: Any) -> None:
+    assert main(["farm", "local", str(tmp_path / "none")]) == Exit.INPUT
+    assert "is no bundle" in capsys.readouterr().err
+    (tmp_path / "parameter_values.yaml").write_text("parameterValues: 3")
+    assert main(["farm", "local", str(tmp_path)]) == Exit.INPUT
+
+
+@needs_openjd
 def test_path_mapping_reaches_every_folder(graph: Path, tmp_path: Path) -> None:
     yaml = pytest.importorskip("yaml")
     job = tmp_path / "job"
