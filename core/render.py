@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -342,5 +343,13 @@ def _step(output: Output) -> Iterator[None]:
     except RelumeError as error:
         report.status = "failed"
         report.error = error
+        _let_go(error)
     finally:
         report.seconds += time.perf_counter() - start
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Free what the places an error passed through held: whole pictures, as long as it is kept."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import json
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -114,6 +116,18 @@ def test_the_next_frame_is_read_and_the_last_is_written_meanwhile(
     ] * 3
     assert read[1] == "MainThread"
     assert read[2].startswith("relume-read") and read[3].startswith("relume-read")
+
+
+def test_what_is_pending_is_what_would_be_computed(plates: Plates) -> None:
+    plates(1, 2)
+    document = evaluator(graph(grade=GRADE))
+    assert list(document.pending("out", 1).values()) == [("plate", 1), ("grade", 1), ("out", 1)]
+    document.evaluate("grade", 1)
+    assert list(document.pending("out", 1).values()) == [("out", 1)]
+    assert len(document.pending("out", 2)) == 3
+    document.evaluate("out", 1)
+    assert document.pending("out", 1) == {}
+    assert document.computed == {"plate": 1, "grade": 1, "out": 1}
 
 
 def test_what_was_repaired_ahead_is_told_with_its_frame(plates: Plates) -> None:
@@ -248,6 +262,28 @@ def test_a_frame_that_needs_too_much_fails_alone(
     error = reports[1].error
     assert isinstance(error, TooLarge) and error.frame == 2 and error.node == "slow"
     assert "3.00 GiB are in use and --max-memory is 2" in str(error)
+
+
+def test_a_failure_that_is_kept_holds_no_pictures(
+    plates: Plates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plates(1, 2)
+    alive: list[weakref.ref[Any]] = []
+
+    def fail(node: Node, ctx: Any, image: Image) -> Image:
+        alive.append(weakref.ref(image.pixels))
+        try:
+            raise KeyError("first")
+        except KeyError as error:
+            raise ValueError("second") from error
+
+    monkeypatch.setattr(farm_worker.Slow, "compute", fail)
+    reports = run_frames(
+        evaluator(graph(slow={"type": "slow"}), caches=[]), [1, 2], Options(), lambda report: None
+    )
+    assert "second" in str(reports[0].error) and len(alive) == 2
+    gc.collect()
+    assert [found() for found in alive] == [None, None]
 
 
 def test_memory_is_measured() -> None:
