@@ -393,15 +393,16 @@ def report(
         raise UsageError("--set has no effect without --graph")
     document = load(graph, changes, shot) if graph else None
     wanted = _wanted(frames, shot, document)
+    log = read_log(log_file) if log_file else None
     found = write_report(
         out,
         html,
         frames=wanted,
         plate=plate or "",
-        log=read_log(log_file) if log_file else None,
+        log=log,
         fingerprint=_current(document, out, wanted or existing(out)) if document else None,
         samples=samples,
     )
-    count = len(found.problems)
+    count = len(found.problems) + (len(log.failures) if log else 0)
     click.echo(f"{html}: {count} problem{'s' * (count != 1)}.")
     return Exit.DONE

@@ -224,26 +224,36 @@ class _Tally:
 
     def add(self, row: int, band: F32, alpha: F32 | None) -> None:
         """Add a band of all channels of the file."""
-        values = band[:, :, self.indices]
-        good = np.isfinite(values)
-        bad = values.size - int(good.sum())
-        if bad:
+        first, last = self.indices[0], self.indices[-1] + 1
+        # A slice is no copy, and most layers lie together.
+        together = self.indices == list(range(first, last))
+        values = band[:, :, first:last] if together else band[:, :, self.indices]
+        with np.errstate(invalid="ignore"):
+            columns = values.sum(axis=0, dtype=np.float64)
+        finite = np.full(len(self.indices), values.shape[0] * values.shape[1])
+        # A sum is not finite if any term is not; testing it is quicker than testing every value.
+        if not np.isfinite(columns).all():
+            good = np.isfinite(values)
+            finite = good.sum(axis=(0, 1))
             nan = int(np.isnan(values).sum())
             self.nan += nan
-            self.infinite += bad - nan
+            self.infinite += values.size - int(finite.sum()) - nan
             values = np.where(good, values, np.float32(0.0))
-        if bad < values.size:
-            self.minimum = min(self.minimum, float(values.min(where=good, initial=np.inf)))
-            self.maximum = max(self.maximum, float(values.max(where=good, initial=-np.inf)))
-        columns = values.sum(axis=0, dtype=np.float64)
+            columns = values.sum(axis=0, dtype=np.float64)
+            if finite.any():
+                self.minimum = min(self.minimum, float(values.min(where=good, initial=np.inf)))
+                self.maximum = max(self.maximum, float(values.max(where=good, initial=-np.inf)))
+        else:
+            self.minimum = min(self.minimum, float(values.min()))
+            self.maximum = max(self.maximum, float(values.max()))
         self.total += columns.sum(axis=0)
-        self.finite += good.sum(axis=(0, 1))
+        self.finite += finite
         cells = np.add.reduceat(columns, self.starts, axis=0)
         self.rows.append(cells / (self.widths[:, None] * values.shape[0]))
         if alpha is not None and {"R", "G", "B"} <= set(self.channels):
             colour = [i for i, name in enumerate(self.channels) if name in "RGB"]
-            light = (np.abs(values[:, :, colour]) > _GLOW).any(axis=2)
-            self.lit += int((light & (alpha == 0.0)).sum())
+            bare = values[alpha == 0.0][:, colour]
+            self.lit += int((np.abs(bare) > _GLOW).any(axis=1).sum())
             self.covered = True
 
     def facts(self) -> PassFacts:

@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 F32 = NDArray[np.float32]
 
 _WINDOW = 5
-_TIMES = 6.0
-"""How many times the usual step from frame to frame is a jump."""
+_TIMES_USUAL = 6.0
+"""How many times further than its neighbours a frame must be from what is expected of it."""
+
+_TIMES_STEP = 3.0
+"""And how many times the step from frame to frame, so that quick action is no fault."""
 
 _LEAST = 0.004
 """The least that is a jump, in encoded light: about 2 % of the brightness of a grey."""
@@ -20,9 +23,10 @@ _LEAST = 0.004
 def jumps(pictures: Sequence[F32]) -> list[tuple[int, float]]:
     """Return the frames that stand out from their neighbours.
 
-    Each frame is compared with the median of the five around it, so that one or two wrong frames
-    stand out whatever their mean, and a cut, a lamp that is switched or steady motion does not.
-    The measure is the step from frame to frame that is usual around it, its own two left out.
+    What is expected of a frame is the median of the five around it: one or two wrong frames are
+    far from it whatever their mean, and a cut, a lamp that is switched or steady motion is not. At
+    the ends it may go on from the next two as well. How far is far is measured on the frames
+    around, by their own distances and by their steps, the frame's own two steps left out.
 
     Args:
         pictures: small encoded pictures of one shape, in the order of their frames.
@@ -35,16 +39,32 @@ def jumps(pictures: Sequence[F32]) -> list[tuple[int, float]]:
         return []  # nothing says which of three is the odd one
     stack = np.stack(pictures).astype(np.float64)
     steps = _size(stack[1:] - stack[:-1])
+    off = np.array([_distance(stack, at) for at in range(count)])
     found = []
     for at in range(count):
-        begin = min(max(at - _WINDOW // 2, 0), max(count - _WINDOW, 0))
-        off = float(_size(stack[at] - np.median(stack[begin : begin + _WINDOW], axis=0)))
         near = np.arange(max(at - _WINDOW, 0), min(at + _WINDOW, count - 1))
         others = steps[near[(near != at - 1) & (near != at)]]
-        limit = max(_TIMES * float(np.median(others)), _LEAST)
-        if off > limit:
-            found.append((at, off / limit))
+        around = off[max(at - _WINDOW, 0) : at + _WINDOW + 1]
+        limit = max(
+            _TIMES_USUAL * float(np.median(around)),
+            _TIMES_STEP * float(np.median(others)),
+            _LEAST,
+        )
+        if off[at] > limit:
+            found.append((at, float(off[at] / limit)))
     return found
+
+
+def _distance(stack: NDArray[np.float64], at: int) -> float:
+    """Return how far a frame is from what its neighbours let expect."""
+    count = len(stack)
+    begin = min(max(at - _WINDOW // 2, 0), max(count - _WINDOW, 0))
+    far = float(_size(stack[at] - np.median(stack[begin : begin + _WINDOW], axis=0)))
+    for one, two in ((at + 1, at + 2), (at - 1, at - 2)):
+        is_end = not _WINDOW // 2 <= at < count - _WINDOW // 2
+        if is_end and 0 <= min(one, two) and max(one, two) < count:
+            far = min(far, float(_size(stack[at] - (2.0 * stack[one] - stack[two]))))
+    return far
 
 
 def flicker(means: Sequence[Sequence[float]]) -> float:

@@ -57,8 +57,8 @@ def page(found: Verification, samples: Sequence[Sample], log: Log | None) -> str
         f"<title>{escape(name)}</title>",
         f"<style>{_resource('report.css')}</style></head><body>",
         f"<h1>{escape(found.pattern)}</h1>",
-        f"<p>Frames {escape(format_frames(found.frames))}: {_verdict(found)}</p>",
-        _problems(found, log),
+        f"<p>Frames {escape(format_frames(found.frames))}: {_verdict(_lines(found, log))}</p>",
+        _problems(_lines(found, log)),
         _sheet(samples),
         _passes(found),
         _timings(log) if log else "",
@@ -71,17 +71,22 @@ def _resource(name: str) -> str:
     return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
-def _verdict(found: Verification) -> str:
-    count = len(found.problems)
+def _lines(found: Verification, log: Log | None) -> list[str]:
+    """Return what is wrong with the files, and what the log says was wrong with the render."""
+    lines = [str(problem) for problem in found.problems]
+    if log:
+        lines += [f"frame {frame}: failed: {why}" for frame, why in sorted(log.failures.items())]
+    return lines
+
+
+def _verdict(lines: Sequence[str]) -> str:
+    count = len(lines)
     if not count:
         return '<span class="good">nothing wrong</span>'
     return f'<span class="bad">{count} problem{"s" * (count > 1)}</span>'
 
 
-def _problems(found: Verification, log: Log | None) -> str:
-    lines = [str(problem) for problem in found.problems]
-    if log:
-        lines += [f"frame {frame}: failed: {why}" for frame, why in sorted(log.failures.items())]
+def _problems(lines: Sequence[str]) -> str:
     if not lines:
         return ""
     items = "".join(f"<li>{escape(line)}</li>" for line in lines)

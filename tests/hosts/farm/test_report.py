@@ -135,6 +135,7 @@ def test_what_is_wrong_is_told_and_shown(deliver: Deliver, tmp_path: Path, log: 
     assert "frame 1004: relit stands out" in page.text
     assert "frame 1007: there is no file" in page.text
     assert "frame 1003: failed: " in page.text
+    assert "Frames 1001-1008: 3 problems" in page.text
     assert "1004: matte → relight" in page.text
     assert "2 lines of the log could not be read" in page.text
     bars = page.all("rect")

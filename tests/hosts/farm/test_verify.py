@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relume.encoding import encode
 from relume.errors import Exit, InputError
 from relume.hosts.cli import main
 from relume.hosts.farm.facts import look_at
@@ -229,6 +230,37 @@ def grid(values: list[float]) -> list[np.ndarray]:
 )
 def test_frames_that_stand_out(values: list[float], expected: list[int]) -> None:
     assert [position for position, _ in jumps(grid(values))] == expected
+
+
+def moving(speeds: list[float], gains: dict[int, float]) -> list[np.ndarray]:
+    """A bright disc over a dim ramp, in cells of 20 pixels; speeds in pixels a frame."""
+    y, x = np.mgrid[:240, :480]
+    pictures = []
+    for frame, centre in enumerate(120.0 + np.cumsum(speeds)):
+        inside = np.clip((80.0 - np.hypot(x - centre, y - 120.0)) / 6.0, 0.0, 1.0)
+        light = 0.2 + 0.3 * x / 480 + inside * gains.get(frame, 1.0) * 1.2
+        cells = light.reshape(12, 20, 24, 20).mean(axis=(1, 3))
+        pictures.append(encode(cells[:, :, None].astype(np.float32)))
+    return pictures
+
+
+@pytest.mark.parametrize(
+    ("speeds", "gains", "expected"),
+    [
+        pytest.param([2.0] * 20, {}, [], id="motion"),
+        pytest.param([2.0] * 20, {12: 1.6}, [12], id="a flash on something that moves"),
+        pytest.param([2.0] * 20, {0: 1.6}, [0], id="a flash in the first frame"),
+        pytest.param([0.0] * 10 + [8.0] * 10, {}, [], id="a sudden start"),
+        pytest.param([8.0] * 10 + [0.0] * 10, {}, [], id="a sudden stop"),
+        pytest.param([4.0] * 10 + [-4.0] * 10, {}, [], id="a sudden turn"),
+        pytest.param([0.4 * t for t in range(20)], {}, [], id="it gathers speed"),
+        pytest.param([0.0] * 9 + [60.0, -60.0] + [0.0] * 9, {}, [9], id="one frame elsewhere"),
+    ],
+)
+def test_motion_is_no_fault(
+    speeds: list[float], gains: dict[int, float], expected: list[int]
+) -> None:
+    assert [position for position, _ in jumps(moving(speeds, gains))] == expected
 
 
 def test_flicker_is_a_share_of_the_level() -> None:
