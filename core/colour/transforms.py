@@ -97,12 +97,16 @@ def convert(image: Image, to: str) -> Image:
     if alpha is None or image.alpha != "premultiplied" or step.linear or (alpha == 1.0).all():
         step.apply(rgba)
     else:
+        nothing = (np.abs(alpha) < _FAINTEST) & ~rgba[:, :, :3].any(axis=2)
         divisor = np.where(np.abs(alpha) < _FAINTEST, np.float32(1.0), alpha)
         for place in range(3):
             rgba[:, :, place] /= divisor
         step.apply(rgba)
         for place in range(3):
             rgba[:, :, place] *= divisor
+        # A curve need not send 0 to 0, but nothing, times alpha, is 0 in every space: otherwise
+        # the clear part of the picture would jump at the edge of the covered one.
+        rgba[nothing, :3] = 0.0
     return image.like(_scatter(rgba, image, index), colour=name)
 
 

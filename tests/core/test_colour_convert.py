@@ -157,6 +157,17 @@ def test_light_without_alpha_survives_a_curve() -> None:
     np.testing.assert_allclose(out[0, 0, :3], srgb_to_linear(glow[0, 0, :3]), rtol=1e-4)
 
 
+def test_nothing_stays_nothing_under_a_curve() -> None:
+    element = np.zeros((2, 3, 4), np.float32)
+    element[0, 0] = (0.25, 0.125, 0.5, 0.5)
+    image = Image(element, ("R", "G", "B", "A"), "lin_ap1_scene", "premultiplied")
+    encoded = colour.convert(image, "ARRI LogC4")
+    back = colour.convert(encoded, "lin_ap1_scene")
+    for step in (encoded, back):
+        assert step.pixels[0, 0, :3].min() > 0.1
+        np.testing.assert_array_equal(step.pixels.reshape(-1, 4)[1:], 0.0)
+
+
 def test_channels_other_than_colour_keep_their_bits() -> None:
     pixels = np.random.default_rng(1).normal(0, 3, (4, 3, 5)).astype(np.float32)
     image = Image(pixels, ("Z", "R", "G", "B", "id"), "lin_rec709_scene")
