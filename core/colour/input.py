@@ -52,6 +52,7 @@ def input_space(
     file_format: str,
     sample: str,
     explicit: str = "",
+    option: str = "--input-space",
 ) -> InputSpace:
     """Find the colour space of a file.
 
@@ -67,6 +68,7 @@ def input_space(
         file_format: OpenImageIO's name of the format, `openexr`, `png`, `dpx` ….
         sample: type of its samples, `half`, `uint8` ….
         explicit: the space the user named, or "".
+        option: the option that names the space, for what is said about it.
 
     Raises:
         UsageError: the user named a space that is unknown.
@@ -82,7 +84,7 @@ def input_space(
         except UsageError as error:
             raise InputError(
                 f"the file is tagged {tag!r}, which the OCIO configuration does not know",
-                way_out="Name its colour space with --input-space",
+                way_out=f"Name its colour space with {option}",
                 file=str(path),
             ) from error
     primaries = attributes.get("chromaticities")
@@ -92,14 +94,14 @@ def input_space(
         except UsageError as error:
             raise InputError(
                 "its chromaticities describe no colour space",
-                way_out="Name its colour space with --input-space",
+                way_out=f"Name its colour space with {option}",
                 file=str(path),
             ) from error
-    found = _guess(Path(path), file_format, sample)
+    found = _guess(Path(path), file_format, sample, option)
     sequence = re.sub(r"\d+", "#", str(path))
     notices.once(
         f"{path} has no colour tag: read as {found.name} by {_EXPLAINED[found.rule]}; "
-        "--input-space says otherwise",
+        f"{option} says otherwise",
         "input space",
         sequence,
         found.name,
@@ -133,7 +135,7 @@ def _tag(attributes: Mapping[str, Any], file_format: str) -> str:
     return stored if evident or stored != presumed else ""
 
 
-def _guess(path: Path, file_format: str, sample: str) -> InputSpace:
+def _guess(path: Path, file_format: str, sample: str, option: str) -> InputSpace:
     integer = sample.startswith(("uint", "int")) and file_format not in ("dpx", "cineon", "openexr")
     ruled, catch_all = _file_rule(path)
     if ruled and not (catch_all and (integer or file_format == "hdr")):
@@ -141,7 +143,7 @@ def _guess(path: Path, file_format: str, sample: str) -> InputSpace:
     if file_format in ("dpx", "cineon"):
         raise InputError(
             "a DPX or Cineon file does not say which camera's or film's log it holds",
-            way_out="Name its colour space with --input-space, such as 'ADX10' or 'ARRI LogC4'",
+            way_out=f"Name its colour space with {option}, such as 'ADX10' or 'ARRI LogC4'",
             file=str(path),
         )
     return InputSpace(canonical(UNTAGGED_ENCODED if integer else UNTAGGED_LINEAR), "convention")

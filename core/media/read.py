@@ -151,6 +151,7 @@ def _read(
             file_format=kind,
             sample=str(first.format),
             explicit=space,
+            option="--light-space" if environment else "--input-space",
         )
         for number, name, views in parts:
             spec = source.spec(number)

@@ -338,6 +338,17 @@ def test_the_guess_is_announced_once_for_a_sequence(
     ]
 
 
+def test_a_guess_about_a_light_names_the_option_of_lights(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "relume"):
+        read(store(tmp_path / "light.exr", picture()), environment=True)
+    assert [r.getMessage() for r in caplog.records] == [
+        f"{tmp_path}/light.exr has no colour tag: read as lin_rec709_scene by convention; "
+        "--light-space says otherwise"
+    ]
+
+
 @pytest.mark.parametrize(
     "space", ["lin_ap1_scene", "lin_rec709_scene", "lin_ap0_scene", "scene_linear", "ARRI LogC4"]
 )
