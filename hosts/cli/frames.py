@@ -24,12 +24,19 @@ def frames_of(graph: Graph, asked: str) -> list[int]:
             or those of the shot where it reads none, or frame 1.
 
     Raises:
-        UsageError: the range is none.
+        UsageError: the range is none, or goes beyond the shot.
         InputError: there is no frame of the sequence, or none of them lies in the shot.
     """
-    if asked:
-        return list(parse_frames(asked))
     shot = Shot.parse(graph.shot) if graph.shot else None
+    if asked:
+        wanted = list(parse_frames(asked))
+        outside = [frame for frame in wanted if shot and not shot.first <= frame <= shot.last]
+        if outside:
+            raise UsageError(
+                f"the shot {shot} has no frame {format_frames(outside)}",
+                way_out="Correct --frames or --shot",
+            )
+        return wanted
     pattern, offset = _first_sequence(graph)
     if not pattern:
         return list(range(shot.first, shot.last + 1)) if shot else [1]

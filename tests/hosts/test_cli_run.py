@@ -74,6 +74,14 @@ def test_a_shot_without_a_frame_is_an_error(graded: Path, plates: Plates, capsys
     assert "5-9" in capsys.readouterr().err
 
 
+def test_a_frame_beyond_the_shot_is_refused(graded: Path, plates: Plates, capsys: Capture) -> None:
+    plates(1001, 1002, 1003)
+    asked = ["run", "graph.json", "--frames", "1001-1003", "--shot", "1002-1003"]
+    assert main(asked) == Exit.USAGE
+    assert "the shot 1002-1003 has no frame 1001." in capsys.readouterr().err
+    assert out_frames() == []
+
+
 def test_a_single_plate_is_one_frame_and_holds_for_many(graded: Path, plates: Plates) -> None:
     plates(1001)
     still = ["run", "graph.json", "--set", "plate.file=plate.1001.exr"]
