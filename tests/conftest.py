@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,13 +18,16 @@ settings.load_profile("relume")
 
 
 @pytest.fixture(scope="session")
-def assets() -> Path:
+def assets() -> Iterator[Path]:
     """The folder of openly licensed heads, skins, environments and photographs."""
     default = Path(__file__).resolve().parents[2] / "shared" / "assets"
     folder = Path(os.environ.get("RELUME_ASSETS", default))
     if not folder.is_dir():
         pytest.skip(f"no assets at {folder}; set RELUME_ASSETS to the folder that holds them")
-    return folder
+    with pytest.MonkeyPatch.context() as patch:
+        # An installed package does not know what lies beside the checkout.
+        patch.setenv("RELUME_ASSETS", str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="session")

@@ -72,14 +72,14 @@ def test_what_the_release_and_the_preview_get(here: Path, monkeypatch: pytest.Mo
     draw.assert_called_once_with(Path("stage"), "train", Path("p.png"), 0, 8)
 
 
-def test_no_data_is_an_input_error(here: Path, capsys: Capture) -> None:
+def test_no_data_is_an_input_error(assets: Path, here: Path, capsys: Capture) -> None:
     Path("lit").mkdir()
     assert main(["train", "normals", "--data", "lit", "--out", "runs"]) == Exit.INPUT
     error = capsys.readouterr().err
     assert "lit" in error and "relume train --help" in error
 
 
-def test_a_missing_package_of_the_extra_is_named(tmp_path: Path) -> None:
+def test_a_missing_package_of_the_extra_is_named(assets: Path, tmp_path: Path) -> None:
     code = (
         "import sys; sys.modules['embreex'] = None;"
         "from relume.hosts.cli import main;"
