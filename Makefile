@@ -78,6 +78,6 @@ $(VENV)/.for-test: EXTRAS := cluster,demo,dev,farm,training
 
 # pip leaves a package of the same version alone, hence the second line.
 $(VENV)/.for-demo $(VENV)/.for-test: dist/.built
-	$(PIP) install $(PIP_FLAGS) --quiet "$$(echo dist/relume-*.whl)[$(EXTRAS)]"
+	$(PIP) install $(PIP_FLAGS) "$$(echo dist/relume-*.whl)[$(EXTRAS)]"
 	$(PIP) install --quiet --force-reinstall --no-deps dist/relume-*.whl
 	touch $@

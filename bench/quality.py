@@ -29,18 +29,21 @@ class Measure(NamedTuple):
 
 
 MEASURES = (
-    Measure("matte", "matte, MAD × 1e3", "", "matte.mad", "ellipse.mad", "an ellipse"),
-    Measure(
-        "matte", "matte with a trimap, MAD × 1e3", "", "guided.mad", "ellipse.mad", "an ellipse"
-    ),
+    Measure("matte", "matte, MAD × 1e3", "", "mad", "ellipse_mad", "an ellipse"),
+    Measure("matte", "matte with a trimap", "", "guided_mad", "hint_mad", "the trimap itself"),
     Measure("normals", "normals", "°", "normals_degrees", "flat_degrees", "towards the camera"),
-    Measure("albedo", "albedo, RMSE", "", "albedo_rmse", "mean_colour_rmse", "the mean albedo"),
+    Measure("albedo", "albedo, RMSE", "", "albedo_rmse", "mean_colour_rmse", "mean of training"),
     Measure("transport", "relight, PSNR", " dB", "relight_psnr", "unlit_copy_psnr", "the plate"),
+    Measure(
+        "transport",
+        "relight with true normals and albedo",
+        " dB",
+        "true_form_transport_psnr",
+        "true_lambert_psnr",
+        "Lambert with the same",
+    ),
 )
-SETS = (
-    ("light stage, test split", ("stage_test", "stage")),
-    ("path-traced in Cycles", ("cycles",)),
-)
+SETS = {"stage_test": "light stage, test split", "cycles": "path-traced in Cycles"}
 
 
 def manifests() -> dict[str, dict[str, Any]]:
@@ -52,14 +55,13 @@ def manifests() -> dict[str, dict[str, Any]]:
 def tables(found: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the tables of quality and of the networks as Markdown."""
     parts = []
-    for title, keys in SETS:
+    for kind, title in SETS.items():
         rows = []
         for measure in MEASURES:
-            figures = found[measure.network]["figures"]
-            here: Mapping[str, Any] = next((figures[key] for key in keys if key in figures), {})
-            value, trivial = _at(here, measure.figure), _at(here, measure.trivial_figure)
-            if value is not None and trivial is not None:
-                shown = [f"{number:.3g}{measure.unit}" for number in (value, trivial)]
+            figures = found[measure.network]["figures"].get(kind, {})
+            if {measure.figure, measure.trivial_figure} <= set(figures):
+                numbers = (figures[measure.figure], figures[measure.trivial_figure])
+                shown = [f"{number:.3g}{measure.unit}" for number in numbers]
                 rows.append([measure.label, *shown, measure.trivial])
         if rows:
             parts.append(_table([title, "relume", "trivial answer", "which is"], rows))
@@ -69,13 +71,6 @@ def tables(found: Mapping[str, Mapping[str, Any]]) -> str:
     ]
     parts.append(_table(["network", "parameters", "size", "steps trained"], rows))
     return "\n\n".join(parts)
-
-
-def _at(figures: Mapping[str, Any], path: str) -> float | None:
-    value: Any = figures
-    for key in path.split("."):
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
 
 
 def put(text: str, into: str) -> str:
