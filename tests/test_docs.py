@@ -167,7 +167,7 @@ def test_the_options_exist(page: Path):
                 found |= options(command.get_command(context, name) or pytest.fail(name))
         return found
 
-    of_others = {"--extra-index-url", "--help", "--strict"}
+    of_others = {"--extra-index-url", "--help", "--nthreads", "--protocol", "--strict"}
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", page.read_text()))
     assert named <= options(group) | of_others
 
