@@ -8,6 +8,10 @@ import numpy as np
 
 from relume.errors import UsageError
 from relume.image import DATA, Image, Pixels
+from relume.media.layers import MAIN
+
+
+_WAY_OUT = "Use an image with matte.A, A or R, or choose a channel with a Shuffle node"
 
 
 def matte_from_image(image: Image | Mapping[str, Image]) -> Image:
@@ -18,7 +22,7 @@ def matte_from_image(image: Image | Mapping[str, Image]) -> Image:
 
     Args:
         image: one layer, or the layers of a file, in which a layer `matte` comes first and the
-            first layer otherwise counts.
+            main or only layer otherwise counts.
 
     Returns:
         One channel A, H×W×1, colour `data`, in the image's windows.
@@ -33,6 +37,8 @@ def matte_from_image(image: Image | Mapping[str, Image]) -> Image:
     layer = image.get("matte")
     if layer is not None and layer.has("A"):
         return _as_matte(layer, layer.take("A"))
+    if MAIN not in image and len(image) > 1:
+        raise UsageError(f"no matte among the layers {', '.join(image)}", way_out=_WAY_OUT)
     return _from_layer(next(iter(image.values())))
 
 
@@ -49,7 +55,7 @@ def _from_layer(layer: Image) -> Image:
         return _as_matte(layer, layer.pixels)
     raise UsageError(
         f"no matte among the channels {', '.join(layer.channels)}",
-        way_out="Use an image with matte.A, A or R, or choose a channel with a Shuffle node",
+        way_out=_WAY_OUT,
     )
 
 

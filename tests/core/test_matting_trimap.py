@@ -127,7 +127,9 @@ def test_values_beyond_one_are_passed_on() -> None:
     assert matte_from_image(layer("R", np.array([[-5, 0, 1e4]] * 2))).pixels.max() == 1e4
 
 
-@pytest.mark.parametrize("image", [layer("XYZ", 0, 0, 1), {}])
+@pytest.mark.parametrize(
+    "image", [layer("XYZ", 0, 0, 1), {}, {"U": layer("U", RAMP), "V": layer("V", RAMP)}]
+)
 def test_no_matte_is_said_plainly(image: Image | dict[str, Image]) -> None:
     with pytest.raises(UsageError):
         matte_from_image(image)
