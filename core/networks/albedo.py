@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from relume.networks.blocks import resize
 from relume.networks.guided import Guided, Window, double, fine, positive
 
 
@@ -14,7 +15,8 @@ class AlbedoNet(Guided):
     """Reads encoded foreground, normals and alpha, answers encoded albedo.
 
     The coarse pass answers how much of the plate's encoded colour belongs to the surface, and
-    what is missing; so the weave of a cloth or the grain of a skin need not pass through it.
+    what is missing. Detail too fine for it to see – pores, lashes, the weave of a cloth – is taken
+    from the plate whole: it is colour far more often than light.
 
     Source: Pandey et al. 2021, section 3.2, Albedo Net; smaller, coarse to fine, with that gate.
     """
@@ -35,9 +37,12 @@ class AlbedoNet(Guided):
         Returns:
             N×3×H×W (of the window), positive; `relume.encoding.decode` gives the albedo.
         """
-        coarse = self.enlarge(self.coarse(self.shrink(x, long_side)), x, window)
+        small = self.shrink(x, long_side)
+        coarse = self.enlarge(self.coarse(small), x, window)
+        plate = fine(x[:, :3], window)
+        seen = fine(resize(small[:, :3], x.shape[-2], x.shape[-1]), window)
         share = torch.sigmoid(double(coarse[:, 3:4]))
-        answer = double(coarse[:, :3]) + share * fine(x[:, :3], window)
+        answer = double(coarse[:, :3]) + share * seen + (plate - seen)
         # 0.25 and half of a middle grey plate make a reflectance inside the range of surfaces.
         return positive(answer + self.correct(x, coarse, window) + 0.25)
 

@@ -185,6 +185,20 @@ def test_the_unet_sees_the_whole_picture() -> None:
     assert x.grad[0, :, 200:, 200:].abs().sum() > 0
 
 
+def test_detail_too_fine_for_the_coarse_pass_stays_in_the_albedo() -> None:
+    torch.manual_seed(4)
+    network = albedo_module.build(side=64).eval()
+    nn.init.zeros_(network.refiner.head.weight)
+    plane = torch.full((1, 7, 256, 256), 0.4)
+    plane[:, -1] = 1.0
+    weave = plane.clone()
+    checker = 0.05 * (1.0 - 2.0 * ((torch.arange(256)[:, None] + torch.arange(256)) % 2))
+    weave[:, :3] += checker
+    with torch.no_grad():
+        found = network(weave) - network(plane)
+    torch.testing.assert_close(found, checker.expand_as(found), atol=2e-3, rtol=0)
+
+
 @pytest.mark.parametrize(("leak", "alive"), [(0.0, False), (0.1, True)])
 def test_a_leak_keeps_a_stream_alive_that_drifted_below_zero(leak: float, alive: bool) -> None:
     torch.manual_seed(2)
