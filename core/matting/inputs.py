@@ -10,7 +10,6 @@ from relume.errors import UsageError
 from relume.image import DATA, Image, Pixels
 from relume.media.layers import MAIN
 
-
 _WAY_OUT = "Use an image with matte.A, A or R, or choose a channel with a Shuffle node"
 
 
