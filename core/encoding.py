@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import torch
 
-NETWORK_SPACE = "lin_rec709_scene"
+NETWORK_SPACE = "lin_ap1_scene"
 """The primaries networks were trained in, and read whatever the working space is."""
 
 SLOPE = 16.0
