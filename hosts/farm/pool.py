@@ -170,6 +170,7 @@ class Pool:
         try:
             while not self.book.is_stopped and (self.ledger or self._busy):
                 self._hire()
+                self._hand_out()
                 self._hear(0.2)
                 if self._listener.is_cancelled():
                     raise Cancelled("cancelled")
@@ -216,10 +217,20 @@ class Pool:
             del self._posts[number]
             self._bury(post, answer["died"])
         else:
-            self._next(post, answer)
+            self._free(post, answer)
 
-    def _next(self, post: _Post, answer: Answer) -> None:
-        """Hand a worker its next portion."""
+    def _hand_out(self) -> None:
+        """Give each worker that is free its next portion.
+
+        One may have become free before another's death brought its frames back.
+        """
+        for post in self._posts.values():
+            if post.is_ready and not post.frames and self.ledger:
+                post.frames = self.ledger.take()
+                post.worker.send(replace(self.job, frames=post.frames).to_json())
+
+    def _free(self, post: _Post, answer: Answer) -> None:
+        """Note that a worker is ready, or done with its portion."""
         self._false_starts = 0
         post.is_ready = True
         if "refused" in answer:
@@ -227,9 +238,7 @@ class Pool:
             if not self.book.reports:
                 raise error
             self.book.fail(self.book.missing(post.frames), error)
-        post.frames = () if self.book.is_stopped else self.ledger.take()
-        if post.frames:
-            post.worker.send(replace(self.job, frames=post.frames).to_json())
+        post.frames = ()
 
     def _bury(self, post: _Post, reason: str) -> None:
         """Take back what a dead worker had in hand."""

@@ -207,6 +207,32 @@ def test_ten_thousand_frames_with_failures(plates: Plates) -> None:
         read(path)
 
 
+def test_a_worker_that_is_already_free_takes_what_comes_back(plates: Plates) -> None:
+    """One of two workers dies late, with a single frame, when the other has nothing left to do."""
+    plates(1, 2)
+    others_are_free = threading.Event()
+    fates = iter([True, False])
+
+    def render(chunk: Chunk, on_frame: Callable[[FrameReport], None]) -> None:
+        if chunk.frames == (1,) and next(fates):
+            assert others_are_free.wait(60)
+            raise ConnectionAbortedError
+        session(chunk, on_frame)
+        if chunk.frames == (2,):
+            threading.Timer(0.5, others_are_free.set).start()
+
+    told: list[int] = []
+    end = time.monotonic() + 60
+    reports = pool(
+        job(range(1, 3)),
+        threads(render),
+        size=1,
+        frame=lambda report: told.append(report.frame),
+        is_cancelled=lambda: time.monotonic() > end,
+    ).run()
+    assert told == [2, 1] and {report.status for report in reports} == {"done"}
+
+
 def test_a_job_that_is_refused_is_told_once(plates: Plates) -> None:
     plates(1, 2, 3)
     Path("out/x.0001.exr").mkdir(parents=True)
