@@ -110,7 +110,7 @@ def overhead(folder: Path, frames: int, size: tuple[int, int]) -> bool:
         work()
         return time.perf_counter() - start
 
-    some = [range(first, min(first + 5, frames + 1)) for first in range(1, frames + 1, 5)]
+    some = [range(first, min(first + 10, frames + 1)) for first in range(1, frames + 1, 10)]
     alone(1)
     computing = running = 0.0
     for part in some:
