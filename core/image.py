@@ -15,6 +15,9 @@ from relume.errors import UsageError
 AlphaState = Literal["straight", "premultiplied", "none"]
 Pixels = NDArray[np.float32]
 
+GREY = ("Y", "L", "I", "A", "R", "G", "B")
+"""Names under which a picture of a single channel is a grey one."""
+
 DATA = "data"
 """The colour of a layer that holds numbers rather than light: never colour converted."""
 
@@ -160,8 +163,12 @@ class Image:
 
     @property
     def rgb(self) -> Pixels:
-        """R, G, B as H×W×3; a single-channel image is repeated."""
-        if len(self.channels) == 1:
+        """R, G, B as H×W×3; a grey image of one channel is repeated.
+
+        Raises:
+            UsageError: the channels are no colour, such as a depth `Z`.
+        """
+        if len(self.channels) == 1 and self.channels[0] in GREY:
             return np.repeat(self.pixels, 3, axis=2)
         return self.take("R", "G", "B")
 

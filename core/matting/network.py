@@ -214,8 +214,8 @@ def _look(
     from relume.networks.matte import STRIDE
 
     wide = plate.width * plate.pixel_aspect
-    # Smaller plates are seen as they are.
-    scale = min(1.0, model.side / max(plate.height, wide))
+    # Smaller plates are enlarged: the network knows people at one size.
+    scale = model.side / max(plate.height, wide)
     height, width = _even(plate.height * scale), _even(wide * scale)
     gain = 2.0**anchor
     with torch.inference_mode():

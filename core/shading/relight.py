@@ -46,7 +46,8 @@ class Relit:
         relit: R, G, B, A, premultiplied: exactly diffuse + specular + residual, and the matte.
         passes: `diffuse`, `specular`, `residual` and a `relit_NAME` for each light,
             premultiplied; `diffuse_light` and `specular_light_NNN`, straight.
-        negative: share of the subject's pixels with a value below −0.001.
+        negative: share of the subject's pixels with a value below −0.001 that the plate itself does
+            not have.
     """
 
     relit: Image
@@ -183,7 +184,11 @@ class _Picture:
             relit[block.place, 3:] = block.alpha
             if beauty.min() >= DARK:
                 return 0
-            return int(np.count_nonzero((beauty < DARK).any(axis=1)))
+            below = beauty < DARK
+            if self.original is not None:
+                # What is negative in the plate itself is no fault of the series.
+                below &= self._plate(block) >= 0
+            return int(np.count_nonzero(below.any(axis=1)))
 
         with ThreadPoolExecutor(self.threads) as pool:
             dark = sum(pool.map(work, range(len(self.prepared.blocks))))
@@ -212,9 +217,15 @@ class _Picture:
             if self.prepared.residual:
                 add("residual", self._residual(block, tables.around))
         if self.original is not None:
-            plate = self.transport.foreground.rgb.reshape(-1, 3)[block.place]
-            add("residual", plate * block.alpha * self.original)
+            add("residual", self._plate(block))
         return {part: found.get(part, np.zeros(shape, np.float32)) for part in PARTS}
+
+    def _plate(self, block: Block) -> F32:
+        """Return the plate's own picture under the original light."""
+        plate = self.transport.foreground.rgb.reshape(-1, 3)[block.place]
+        gain = np.float32(0) if self.original is None else self.original
+        own: F32 = plate * block.alpha * gain
+        return own
 
     def _residual(self, block: Block, around: F32) -> F32:
         weights = self.transport.residual[:, block.pixels]

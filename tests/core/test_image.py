@@ -193,3 +193,9 @@ def test_layers_keep_their_order():
     assert (len(layers), layers["albedo"]) == (2, two)
     with pytest.raises(KeyError):
         layers["matte"]
+
+
+def test_a_depth_is_no_picture():
+    depth = Image(np.ones((2, 2, 1), np.float32), ("Z",))
+    with pytest.raises(UsageError, match=r"no channel R, G, B \(it has Z\)"):
+        _ = depth.rgb

@@ -159,6 +159,7 @@ def test_the_same_plate_gives_the_same_matte_whatever_the_anchor_hides() -> None
 
 def test_a_tile_does_not_depend_on_how_many_there_are() -> None:
     model = Threshold(0.5)
+    model.side = 330  # the plate is seen as it is
     plate = disc(270, 330)
     whole = network._look(plate, 0.0, model, None, None)
     assert whole is not None
@@ -249,3 +250,15 @@ def test_a_clean_plate_reaches_the_network(random_network: Any) -> None:
         handle.remove()
     assert not seen[0][:, 3:].any()
     assert bool((seen[1][:, 6] == 1).all()) and bool(seen[1][:, 3:6].any())
+
+
+def test_a_small_plate_is_enlarged_to_what_the_network_knows() -> None:
+    seen: list[tuple[int, int]] = []
+
+    class Watching(Threshold):
+        def coarse(self, inputs: torch.Tensor) -> object:
+            seen.append((inputs.shape[2], inputs.shape[3]))
+            return super().coarse(inputs)
+
+    estimate_matte(disc(60, 90), 0.0, None, Watching())
+    assert max(seen[0]) >= Threshold().side

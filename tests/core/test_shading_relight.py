@@ -247,6 +247,15 @@ def test_negative_values_are_kept_and_counted():
     assert result.negative == 1.0
 
 
+def test_negatives_of_the_plate_itself_are_not_counted():
+    parts = solid(sphere())
+    below = parts["foreground"].like(-np.ones_like(parts["foreground"].pixels))
+    transport = phong_transport(**{**parts, "foreground": below})
+    result = relight(transport, {"original": OriginalLight()})
+    assert result.relit.pixels.min() == -1
+    assert result.negative == 0
+
+
 def test_a_packed_transport_shades_the_same_picture():
     transport = random_transport()
     again = unpack(pack(transport))
