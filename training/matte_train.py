@@ -20,7 +20,7 @@ from relume.training.matte_views import stage_backgrounds, stage_subjects
 from relume.training.trainer import CHECKPOINT, Plan, averaged, train
 
 RECIPE = {
-    "people": "light stage (training/stage): MakeHuman CC0 and ICT FaceKit MIT heads, lit by "
+    "people": "light stage (training/stage): MakeHuman people (CC0), lit by "
     "relume.training.lit, clothes and hair recoloured; one in ten a drawn figure",
     "backgrounds": "crops of Poly Haven environments (CC0) of the split, openexr-images stills "
     "(BSD-3), procedural clutter, plain backdrops",
