@@ -81,6 +81,7 @@ def main() -> None:
         print("|---|---|---:|---:|")
         for title, size in SIZES.items():
             portrait(folder / "plate.png", *size)
+            mask(folder / "mask.png", *size)
             for command in (["matte"], ["relight", "--light", "rig:rembrandt"]):
                 words = [*relume, *command, "plate.png", "--mask", "mask.png"]
                 words += ["--out", f"{command[0]}.exr", "--overwrite"]
