@@ -1,4 +1,4 @@
-"""Peak memory of a whole command, and whether memory grows from frame to frame."""
+"""Peak memory of a whole command; `bench/soak.py` looks at a thousand frames."""
 
 from __future__ import annotations
 
@@ -14,32 +14,6 @@ import OpenImageIO as oiio
 import skimage.data
 
 SIZES = {"1920 × 1080": (1920, 1080), "4096 × 2160": (4096, 2160)}
-FRAMES = (50, 100, 200, 400)
-
-_STEADY = """
-import resource, sys
-from pathlib import Path
-from relume.cache import MemoryCache
-from relume.evaluate import Evaluator, Settings
-from relume.frames import Shot
-from relume.nodes.recipes import Lighting, Plate, relight_graph
-from relume.nodes.registry import REGISTRY
-from relume.render import render
-
-turn = {"keys": [[1, 0.0], [400, 360.0]]}
-lighting = Lighting({"key": "rig:rembrandt"}, adjust={"rotate": turn})
-graph = relight_graph(Plate("small.png"), lighting, "out.####.exr")
-settings = Settings(Shot(1, 400))
-evaluator = Evaluator(graph, REGISTRY, settings, caches=[MemoryCache(64 << 20)])
-
-def report(done):
-    Path(done.path).unlink()
-    if done.frame in FRAMES:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        print(done.frame, pages * resource.getpagesize() / 2**20, flush=True)
-
-render(evaluator, range(1, 401), on_frame=report)
-"""
 
 
 def portrait(path: Path, width: int, height: int) -> None:
@@ -87,17 +61,6 @@ def main() -> None:
                 words += ["--out", f"{command[0]}.exr", "--overwrite"]
                 gib, seconds = peak(words, folder)
                 print(f"| {command[0]} | {title} | {gib:.2f} | {seconds:.1f} |", flush=True)
-        portrait(folder / "small.png", 256, 256)
-        print("\nResident while a light turns, a frame at a time, cache limited to 64 MiB\n")
-        print("| frames done | MiB |")
-        print("|---:|---:|")
-        code = f"FRAMES = {FRAMES}\n{_STEADY}"
-        done = subprocess.run(
-            [sys.executable, "-c", code], cwd=folder, check=True, capture_output=True, text=True
-        )
-        for line in done.stdout.splitlines():
-            frame, mebibytes = line.split()
-            print(f"| {frame} | {float(mebibytes):.0f} |")
 
 
 if __name__ == "__main__":
