@@ -69,7 +69,12 @@ class Batches:
         )
         dye = _dye(view, rng) if recipe.spoil else np.ones((len(view.index), 3), np.float32)
         plate = np.zeros((*view.alpha.shape, 3), np.float32)
-        plate.reshape(-1, 3)[view.index] = self._lit(view, rng, dye)
+        gains = self._gains(view, rng)
+        picture = sum(
+            gain * (view.diffuse[place] * dye + view.specular[place])
+            for place, gain in gains.items()
+        )
+        plate.reshape(-1, 3)[view.index] = picture
         albedo = view.albedo.copy()
         albedo.reshape(-1, 3)[view.index] *= dye
         planes = np.concatenate([plate, view.normals, albedo], -1)
@@ -79,7 +84,12 @@ class Batches:
         # `normalize` over three planes takes four times as long.
         length = (normals * normals).sum(0, keepdim=True).sqrt().clamp_min(1e-6)
         normals = normals / length * (alpha > 0)
-        plate_out, matte = _plate(foreground, alpha, self._backdrop(rng), rng, recipe.spoil)
+        true = self._scenery(view, gains)
+        if true is None or (recipe.spoil and rng.random() < 0.25):
+            backdrop = self._backdrop(foreground, alpha, rng)
+        else:
+            backdrop = true
+        plate_out, matte = _plate(foreground, alpha, backdrop, rng, recipe.spoil)
         sample = {
             "plate": plate_out,
             "matte": matte,
@@ -92,28 +102,51 @@ class Batches:
             sample |= self._judge(view, frame, dye, rng)
         return sample
 
-    def _lit(self, view: LitView, rng: Rng, dye: F32) -> F32:
-        """Return P×3: one light, or two or three together, each with its own white."""
+    def _gains(self, view: LitView, rng: Rng) -> dict[int, F32]:
+        """Return the gains of a picture's lights: one, two or three, each with its own white."""
         count = int(rng.choice([1, 2, 3], p=[0.6, 0.3, 0.1])) if self.recipe.spoil else 1
-        total = np.zeros((len(view.index), 3), np.float32)
+        gains: dict[int, F32] = {}
         for place in rng.permutation(len(view.lamps))[:count]:
             tint = np.exp(rng.normal(0.0, 0.12, 3)) if self.recipe.spoil else np.ones(3)
-            gain = (tint * 2.0 ** rng.uniform(-2.0, 0.0)).astype(np.float32)
-            total += gain * (view.diffuse[place] * dye + view.specular[place])
-        return total
+            gains[int(place)] = (tint * 2.0 ** rng.uniform(-2.0, 0.0)).astype(np.float32)
+        return gains
 
-    def _backdrop(self, rng: Rng) -> Tensor:
-        """Return a soft 3×H×W background with a mean of 1."""
-        size = self.recipe.size
+    def _scenery(self, view: LitView, gains: dict[int, F32]) -> Tensor | None:
+        """Return what the camera sees of the lights behind the subject, 3×H×W, or None if nothing.
+
+        Beside it the subject's brightness tells how light it is; without it nothing would.
+        """
+        texels = HEIGHT / 180.0
+        half = max(2, round(0.5 * float(view.meta["fov"]) * texels))
+        rows = slice(HEIGHT // 2 - half, HEIGHT // 2 + half)
+        columns = slice(HEIGHT - half, HEIGHT + half)
+        seen = sum(
+            gain * self.pool[int(view.lamps[place])].radiance[rows, columns]
+            for place, gain in gains.items()
+        )
+        seen = np.asarray(seen, np.float32)
+        # A lamp's own picture is black but for the lamp, and a studio wall is lit by others.
+        if np.percentile(seen, 25) < 0.01 * sum(float(gain.mean()) for gain in gains.values()):
+            return None
+        return self._spread(seen)
+
+    def _backdrop(self, foreground: Tensor, alpha: Tensor, rng: Rng) -> Tensor:
+        """Return a soft 3×H×W background that has nothing to do with the subject's light."""
         if rng.random() < 0.3:
             patch = rng.uniform(0.6, 1.4, (2, 2, 3)).astype(np.float32)
         else:
             image = self.pool[int(rng.integers(len(self.pool)))].radiance
             row, column = rng.integers(HEIGHT // 3, HEIGHT // 2 + 4), rng.integers(0, 112)
             patch = image[row : row + 14, column : column + 14]
+        rgb = self._spread(patch)
+        level = _level(foreground, alpha) * 2.0 ** float(rng.normal(0.0, 1.0))
+        return rgb * level / rgb.mean().clamp_min(1e-6)
+
+    def _spread(self, patch: F32) -> Tensor:
+        """Return h×w×3 pixels as a picture of 3×H×W."""
+        size = self.recipe.size
         rgb = torch.from_numpy(np.ascontiguousarray(patch.transpose(2, 0, 1), np.float32))
-        rgb = fn.interpolate(rgb[None], (size, size), mode="bilinear", align_corners=True)[0]
-        return rgb / rgb.mean().clamp_min(1e-6)
+        return fn.interpolate(rgb[None], (size, size), mode="bilinear", align_corners=True)[0]
 
     def _judge(self, view: LitView, frame: Frame, dye: F32, rng: Rng) -> dict[str, Tensor]:
         """Return truth under several lights at random points."""
@@ -272,6 +305,11 @@ def _dye(view: LitView, rng: Rng) -> F32:
     return dye
 
 
+def _level(foreground: Tensor, alpha: Tensor) -> float:
+    """Return the mean brightness of a subject."""
+    return float((foreground * alpha).sum() / (3 * alpha.sum() + 1e-6))
+
+
 def _plate(
     foreground: Tensor, alpha: Tensor, backdrop: Tensor, rng: Rng, spoil: bool
 ) -> tuple[Tensor, Tensor]:
@@ -280,16 +318,17 @@ def _plate(
     Args:
         foreground: 3×H×W straight truth.
         alpha: 1×H×W truth.
-        backdrop: 3×H×W with a mean of 1.
+        backdrop: 3×H×W.
         rng: random numbers.
         spoil: whether to add faults.
     """
-    subject = float((foreground * alpha).sum() / (3 * alpha.sum() + 1e-6))
-    backdrop = backdrop * subject * (2.0 ** rng.normal(0.0, 1.0) if spoil else 1.0)
     composite = (alpha * foreground + (1 - alpha) * backdrop).permute(1, 2, 0).numpy()
-    stops = anchor_of(composite) + (rng.uniform(-1.0, 1.0) if spoil else 0.0)
+    stops = anchor_of(composite)
+    if spoil:
+        # The anchor is the shot's, so a frame may stray from it, or an artist may have chosen it.
+        stops += rng.uniform(-1.0, 1.0) if rng.random() < 0.2 else rng.normal(0.0, 0.2)
     # A backlit subject may be dark, but not beyond what a photographer would accept.
-    level = math.log2(max(subject, 1e-9) / 0.18) + stops
+    level = math.log2(max(_level(foreground, alpha), 1e-9) / 0.18) + stops
     stops += float(np.clip(level, -2.5, 2.5)) - level
     gain = 2.0**stops
     foreground, backdrop = foreground * gain, backdrop * gain
