@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from relume import weights
 from relume.errors import RelumeError
 from relume.nodes.registry import REGISTRY
+from relume.training.groups import group_table
 
 BEGIN, END = "<!-- quality: written by `make docs` -->", "<!-- quality ends -->"
 
@@ -73,6 +74,24 @@ def tables(found: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n\n".join(parts)
 
 
+def by_group(found: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the tables of relighting by skin tone and by contrast of the light."""
+    parts = []
+    for kind, title in SETS.items():
+        figures = found["transport"]["figures"].get(kind, {})
+        if any(key.startswith("tone_") for key in figures):
+            parts += [f"By group, {title}:", group_table(figures)]
+    return "\n\n".join(parts)
+
+
+def written(document: str, found: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return a document with its tables renewed; all but the README also show groups."""
+    text = tables(found)
+    if not document.startswith("# relume\n") and by_group(found):
+        text = f"{text}\n\n{by_group(found)}"
+    return put(text, document)
+
+
 def put(text: str, into: str) -> str:
     """Return a document with the text between its markers."""
     before, begin, rest = into.partition(BEGIN)
@@ -89,16 +108,16 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     try:
-        text = tables(manifests())
+        found = manifests()
     except RelumeError as error:
         print(error, file=sys.stderr)
         return error.exit_code
     if arguments[:1] != ["--write"]:
-        print(text)
+        print(tables(found), by_group(found), sep="\n\n")
         return 0
     for name in arguments[1:]:
         path = Path(name)
-        path.write_text(put(text, path.read_text(encoding="utf-8")), encoding="utf-8")
+        path.write_text(written(path.read_text(encoding="utf-8"), found), encoding="utf-8")
     return 0
 
 

@@ -261,7 +261,7 @@ def quality() -> Any:
 def test_the_figures_are_those_of_the_weights(name: str):
     text = (ROOT / name).read_text()
     module = quality()
-    assert module.put(module.tables(module.manifests()), text) == text, "run `make docs`"
+    assert module.written(text, module.manifests()) == text, "run `make docs`"
 
 
 def test_a_document_without_markers_is_refused():

@@ -140,7 +140,8 @@ class Batches:
             patch = image[row : row + 14, column : column + 14]
         rgb = self._spread(patch)
         level = _level(foreground, alpha) * 2.0 ** float(rng.normal(0.0, 1.0))
-        return rgb * level / rgb.mean().clamp_min(1e-6)
+        found: Tensor = rgb * (level / max(float(rgb.mean()), 1e-6))
+        return found
 
     def _spread(self, patch: F32) -> Tensor:
         """Return h×w×3 pixels as a picture of 3×H×W."""

@@ -27,8 +27,10 @@ from relume.reflectance.albedo import estimate_albedo
 from relume.shading.analyse import analyse_transport
 from relume.shading.relight import relight
 from relume.shading.types import EXPONENTS, Transport
+from relume.training.groups import FIGURES, GROUPS, features, group_table, grouped
 from relume.training.lights import TO_WORKING
 from relume.training.lit import working
+from relume.training.oracles import fitted, lambert, phong
 from relume.training.stage import environment, lighting
 from relume.training.stage.dataset import list_views, read_view
 
@@ -53,6 +55,8 @@ class Case:
         plate: H×W×3 straight, under the first light.
         truth: H×W×3 straight, under the second.
         lights: both environments, h×2h×3.
+        fitted: H×W×3 straight: albedo and specular as they are, diffuse light and shadow as a
+            transport of order 3 holds them; None where the true transport is not known.
     """
 
     alpha: F32
@@ -62,6 +66,7 @@ class Case:
     plate: F32
     truth: F32
     lights: tuple[F32, F32]
+    fitted: F32 | None = None
 
 
 def stage_cases(root: Path, split: str = "test", limit: int = 24) -> Iterator[Case]:
@@ -75,15 +80,16 @@ def stage_cases(root: Path, split: str = "test", limit: int = 24) -> Iterator[Ca
             image = environment.rotated(environment.read(names[int(name)]), rng.uniform(0, 360))
             lights.append(np.asarray(image @ TO_WORKING.T, np.float32))
         ready = lighting.prepare(view)
-        plate, truth = (lighting.relit(ready, image).picture for image in lights)
+        plate, truth = (lighting.relit(ready, image) for image in lights)
         yield Case(
             view.alpha,
             view.normals,
             view.albedo,
             view.labels,
-            plate,
-            truth,
+            plate.picture,
+            truth.picture,
             (lights[0], lights[1]),
+            fitted(ready, lights[1]) + truth.specular,
         )
 
 
@@ -130,8 +136,10 @@ def evaluate(cases: Iterable[Case], models: Mapping[str, nn.Module]) -> dict[str
     figures = {
         key: float(np.mean([row[key] for row in rows if np.isfinite(row[key])]))
         for key in (rows[0] if rows else {})
+        if any(np.isfinite(row[key]) for row in rows)
     }
-    return {"views": float(len(rows)), **figures}
+    figures = {key: value for key, value in figures.items() if key not in (*GROUPS, *FIGURES)}
+    return {"views": float(len(rows)), **figures, **grouped(rows)}
 
 
 def _measure(case: Case, models: Mapping[str, nn.Module]) -> dict[str, float]:
@@ -162,7 +170,10 @@ def _measure(case: Case, models: Mapping[str, nn.Module]) -> dict[str, float]:
         return -10.0 * float(np.log10(max(error, 1e-12)))
 
     copy = case.plate * np.float32(2.0**stops / gain)
+    relit = render(transport, light)
     return {
+        **features(relit, case.truth, case.albedo, solid, skin, gain),
+        "below_zero": _below_zero(transport, solid),
         "normals_degrees": _degrees(normals.pixels, case.normals, solid),
         "normals_degrees_skin": _degrees(normals.pixels, case.normals, skin),
         "flat_degrees": _degrees(flat, case.normals, solid),
@@ -172,7 +183,7 @@ def _measure(case: Case, models: Mapping[str, nn.Module]) -> dict[str, float]:
         "mean_colour_rmse": _rmse(mean, case.albedo, solid),
         "own_mean_colour_rmse": _rmse(own, case.albedo, solid),
         "plate_rmse_scaled": _rmse(_scaled(case.plate, case.albedo, solid), case.albedo, solid),
-        "relight_psnr": quality(render(transport, light)),
+        "relight_psnr": quality(relit),
         "relight_lambert_psnr": quality(render(lambert(transport), light)),
         "unlit_copy_psnr": quality(copy),
         "true_lambert_psnr": quality(render(lambert(exact), light)),
@@ -185,26 +196,8 @@ def _measure(case: Case, models: Mapping[str, nn.Module]) -> dict[str, float]:
                 light,
             )
         ),
+        "fitted_psnr": np.nan if case.fitted is None else quality(case.fitted),
     }
-
-
-def lambert(transport: Transport) -> Transport:
-    """Return the transport of a matte surface without shadow."""
-    return replace(
-        transport,
-        diffuse=np.ones_like(transport.diffuse),
-        specular=np.zeros_like(transport.specular),
-        residual=np.zeros_like(transport.residual),
-    )
-
-
-def phong(transport: Transport) -> Transport:
-    """Return Lambert and an n = 16 lobe weighed by Schlick's Fresnel, without shadow."""
-    plain = lambert(transport)
-    facing = transport.normals.pixels.reshape(-1, 3)[transport.index, 2].clip(0.0, 1.0)
-    specular = plain.specular.copy()
-    specular[EXPONENTS.index(16)] = np.minimum(0.028 + 0.972 * (1 - facing) ** 5, 0.28)
-    return replace(plain, specular=specular)
 
 
 def maps(light: F32) -> LightMaps:
@@ -218,12 +211,29 @@ def render(transport: Transport, light: LightMaps) -> F32:
     return np.asarray(relit[..., :3] / np.maximum(relit[..., 3:], 1e-6))
 
 
+def _below_zero(transport: Transport, solid: NDArray[np.bool_]) -> float:
+    """Return the share of pixels below −0.001 under single far lamps, at a mean of middle grey."""
+    shares = []
+    for u, v in ((0.1, 0.4), (0.3, 0.3), (0.5, 0.3), (0.7, 0.4), (0.9, 0.5)):
+        lamp = np.zeros((64, 128, 3), np.float32)
+        lamp[int(v * 64), int(u * 128)] = 1000.0
+        picture = render(transport, maps(lamp))[solid]
+        level = max(float(picture.mean()), 1e-9)
+        shares.append(float((picture.min(-1) * (0.18 / level) < -1e-3).mean()))
+    return float(np.mean(shares))
+
+
 def table(figures: Mapping[str, float]) -> str:
     """Return the figures as a Markdown table, each beside what it must be compared with."""
 
     def row(name: str, unit: str, *keys: str) -> str:
         return f"| {name} | {unit} | " + " | ".join(f"{figures[key]:.4g}" for key in keys) + " |"
 
+    known = [
+        f"| true diffuse transport to order 3 | dB | {value:.4g} | | |"
+        for value in (figures.get("fitted_psnr"),)
+        if value is not None
+    ]
     return "\n".join(
         [
             f"{figures['views']:.0f} views",
@@ -249,6 +259,10 @@ def table(figures: Mapping[str, float]) -> str:
                 "true_lambert_psnr",
                 "true_phong_psnr",
             ),
+            f"| below zero under single lamps | share | {figures['below_zero']:.4f} | | |",
+            *known,
+            "",
+            group_table(figures),
             "",
             "Trivial: a normal that faces the camera; the training set's mean albedo; the plate as"
             " albedo (up to a gain); the plate unchanged. Reference: the subject's own true mean;"

@@ -99,12 +99,12 @@ def light(path: Path, lights: Pool, count: int = LIGHTS) -> LitView:
         lamps=lamps,
         diffuse=diffuse,
         specular=specular,
-        transfer=_transfer(ready),
+        transfer=transfer(ready),
         meta=dict(view.meta),
     )
 
 
-def _transfer(ready: lighting.Prepared) -> F16:
+def transfer(ready: lighting.Prepared) -> F16:
     """Return the diffuse response to each harmonic: a white subject lit by that harmonic alone.
 
     Three harmonics at a time travel in the three colour channels.

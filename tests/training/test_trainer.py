@@ -19,10 +19,12 @@ from relume.training.evaluate import maps, render
 from relume.training.lighting import COSINE, basis, combine, harmonics, lookup, reflected
 from relume.training.lights import HEIGHT, Pool, lamp, small_lamp, studio
 from relume.training.lit import LitViews, light, read_lit, write_lit
+from relume.training.oracles import fitted
 from relume.training.relight_nets import build, take_over
 from relume.training.relight_nets import lit as shade
 from relume.training.stage import environment
 from relume.training.stage.dataset import View, write_view
+from relume.training.stage.lighting import prepare, relit
 from relume.training.trainer import CHECKPOINT, LOG, Plan, averaged, train
 
 SIZE = 48
@@ -242,6 +244,14 @@ def test_the_transfer_of_a_convex_white_sphere_is_the_clamped_cosine(lit_root: P
     expected = COSINE * harmonics(normals)
     error = np.abs(view.transfer.astype(np.float32) - expected.numpy())
     assert error.max() < 0.03 and error.mean() < 0.005
+
+
+def test_the_true_transport_to_order_3_rebuilds_a_convex_sphere() -> None:
+    ready = prepare(sphere())
+    image = studio(np.random.default_rng(4))
+    truth = relit(ready, image).diffuse
+    error = np.abs(fitted(ready, image) - truth)[ready.view.alpha > 0.99]
+    assert float(np.median(error)) < 0.03 * float(truth[ready.view.alpha > 0.99].mean())
 
 
 @pytest.mark.parametrize("seed", range(6))
