@@ -118,12 +118,18 @@ class Lighting:
     Attributes:
         lights: name → environment file, `rig:PRESET`, `original`, or knobs.
         adjust: knobs of AdjustLight, for every light.
+        each: name → knobs of AdjustLight for that light alone, which win.
         relight: knobs of Relight.
     """
 
     lights: Mapping[str, Source]
     adjust: Knobs = field(default_factory=dict)
+    each: Mapping[str, Knobs] = field(default_factory=dict)
     relight: Knobs = field(default_factory=dict)
+
+    def knobs_of(self, name: str) -> dict[str, Any]:
+        """Return the knobs of the AdjustLight of one light."""
+        return {**self.adjust, **self.each.get(name, {})}
 
 
 def relight_graph(
@@ -302,7 +308,7 @@ def _add_light(graph: Graph, name: str, source: Source, adjust: Knobs) -> str:
 
 def _add_relight(graph: Graph, lighting: Lighting, transport: str) -> None:
     lights = {
-        name: _add_light(graph, name, source, lighting.adjust)
+        name: _add_light(graph, name, source, lighting.knobs_of(name))
         for name, source in lighting.lights.items()
     }
     graph.add("relight", Relight, lighting.relight, transport=transport, lights=lights)
@@ -329,10 +335,12 @@ def _add_backdrop(
                 "there is no environment among the lights to show as the background",
                 way_out="Give a light from a file or rig:PRESET, or a background picture",
             )
+        seen = EnvironmentBackground.knobs()
+        turned = {k: v for k, v in lighting.knobs_of(around[0]).items() if k in seen}
         graph.add(
             "background",
             EnvironmentBackground,
-            {**lighting.adjust, **backdrop.view},
+            {**turned, **backdrop.view},
             environment=f"{around[0]}_environment",
             plate=frame,
         )

@@ -3,23 +3,62 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from relume.errors import UsageError
-from relume.hosts.cli.knob_options import knob_option, knobs_of
+from relume.hosts.cli.knob_options import knob_option, knobs_of, limits
 from relume.hosts.cli.options import refuse, several
 from relume.nodes.adjust_light import AdjustLight
 from relume.nodes.light_rig import LightRig
 from relume.nodes.read_environment import ReadEnvironment
 from relume.nodes.recipes import ORIGINAL, RIG, Lighting, Source
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 _NAMED = re.compile(r"([^=/\\.:]+)=(.+)")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _STEREO = ("left", "right")
+
+_DIRECTED = ("rotate", "blur")
+"""Knobs of AdjustLight that say nothing to the original light, which has no direction."""
+
+
+def _adjust_option(knob: str, *flags: str) -> Callable[[F], F]:
+    """Return the option that adjusts every light, or with NAME= one of them."""
+    declared = AdjustLight.knobs()[knob]
+
+    def read(
+        context: click.Context, parameter: click.Parameter, texts: Sequence[str]
+    ) -> dict[str, Any] | None:
+        found: dict[str, Any] = {}
+        for text in texts:
+            name, equals, value = text.rpartition("=")
+            if name in found or (equals and not name):
+                raise click.BadParameter(
+                    f"{text!r} does not say which light, or one is named twice.", context, parameter
+                )
+            try:
+                found[name] = declared.json(declared.check(declared.parse(value)))
+            except UsageError:
+                unit = f" in {declared.unit}" if declared.unit else ""
+                raise click.BadParameter(
+                    f"{value!r} is not {declared.expects}{unit}.", context, parameter
+                ) from None
+        return found or None
+
+    return click.option(
+        *flags,
+        f"adjust__{knob}",
+        multiple=True,
+        metavar=f"[NAME=]{declared.unit.upper() or declared.kind.upper()}",
+        callback=read,
+        help=f"{declared.doc}  [{limits(declared)}]",
+    )
+
 
 light_space_option = knob_option(ReadEnvironment, "colour", "--light-space", on="light")
 
@@ -34,8 +73,10 @@ light_options = several(
         "light; NAME=LIGHT names it. Given again, it adds a light and a pass relit_NAME.",
     ),
     light_space_option,
-    knob_option(AdjustLight, "rotate", "--light-rotation", on="adjust"),
-    knob_option(AdjustLight, "exposure", "--light-exposure", on="adjust"),
+    _adjust_option("rotate", "--light-rotation"),
+    _adjust_option("exposure", "--light-exposure"),
+    _adjust_option("gain", "--light-gain"),
+    _adjust_option("blur", "--light-blur"),
 )
 
 
@@ -49,14 +90,38 @@ def lighting_of(options: Mapping[str, Any]) -> Lighting:
     lights = parse_lights(options["lights"])
     if all(isinstance(light, str) for light in lights.values()):
         refuse(options, "without a light from a file", "light__colour")
-    if all(light == ORIGINAL for light in lights.values()):
-        refuse(options, "on the original light, which has no direction", "adjust__rotate")
+    directed = [name for name, light in lights.items() if light != ORIGINAL]
+    for knob in _DIRECTED:
+        named = (options[f"adjust__{knob}"] or {"": None}).keys()
+        if not directed or any(name in lights and name not in directed for name in named):
+            refuse(options, "on the original light, which has no direction", f"adjust__{knob}")
     colour = knobs_of(options, "light")
     sources: dict[str, Source] = {
         name: light if isinstance(light, str) else {**light, **colour}
         for name, light in lights.items()
     }
-    return Lighting(sources, knobs_of(options, "adjust"))
+    adjust, each = _adjustments(options, lights)
+    return Lighting(sources, adjust, each)
+
+
+def _adjustments(
+    options: Mapping[str, Any], lights: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """Return the knobs of AdjustLight for every light, and those of each light alone.
+
+    Raises:
+        UsageError: one is for a light that there is not.
+    """
+    adjust: dict[str, Any] = {}
+    each: dict[str, dict[str, Any]] = {}
+    for knob, values in knobs_of(options, "adjust").items():
+        for name, value in values.items():
+            if name and name not in lights:
+                raise UsageError(
+                    f"there is no light '{name}'", way_out=f"There are: {', '.join(lights)}"
+                )
+            (each.setdefault(name, {}) if name else adjust)[knob] = value
+    return adjust, each
 
 
 def parse_lights(texts: Sequence[str]) -> dict[str, str | Mapping[str, Any]]:

@@ -189,6 +189,39 @@ def test_the_environment_needs_a_light_from_all_around(capsys: Capture) -> None:
     assert "no environment among the lights" in capsys.readouterr().err
 
 
+TWO = ["relight", "p.exr", "--light", "key=rig:rembrandt", "--light", "rim=rig:rim",
+       "--light", "original", "--out", "x.exr"]  # fmt: skip
+
+
+def test_a_light_is_adjusted_alone_or_with_the_others(capsys: Capture) -> None:
+    arguments = ["--light-gain", "0.5", "--light-gain", "key=1,0.8,0.6", "--light-blur", "rim=12"]
+    arguments += ["--light-rotation", "20", "--light-exposure", "original=-1"]
+    assert main([*TWO, *arguments, "--print-graph"]) == Exit.DONE
+    nodes = json.loads(capsys.readouterr().out)["nodes"]
+    assert nodes["key_light"]["knobs"]["gain"] == [1.0, 0.8, 0.6]
+    assert "blur" not in nodes["key_light"]["knobs"]
+    assert nodes["rim_light"]["knobs"]["gain"] == [0.5, 0.5, 0.5]
+    assert nodes["rim_light"]["knobs"]["blur"] == 12.0
+    assert nodes["rim_light"]["knobs"]["rotate"] == 20.0
+    assert nodes["original_light"]["knobs"]["exposure"] == -1.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--light-gain", "fill=1"], "There are: key, rim, original"),
+        (["--light-gain", "key=1,2"], "'1,2' is not 3 numbers"),
+        (["--light-blur", "key=-1"], "'-1' is not a number from 0 to 180 in degrees"),
+        (["--light-gain", "1", "--light-gain", "2"], "one is named twice"),
+        (["--light-rotation", "original=5"], "--light-rotation has no effect on the original"),
+        (["--light-blur", "original=5"], "--light-blur has no effect on the original"),
+    ],
+)
+def test_adjustments_that_mean_nothing(arguments: list[str], words: str, capsys: Capture) -> None:
+    assert main([*TWO, *arguments]) == Exit.USAGE
+    assert words in capsys.readouterr().err
+
+
 # Every option of the contract arrives at the knob that it stands for.
 
 ARRIVES = [
@@ -196,6 +229,10 @@ ARRIVES = [
     ([*STUDIO, "--light-space", "ACEScg"], "studio_environment.colour", "ACEScg"),
     ([*STUDIO, "--light-rotation", "30"], "studio_light.rotate", 30.0),
     ([*STUDIO, "--light-exposure", "-1"], "studio_light.exposure", -1.0),
+    ([*STUDIO, "--light-gain", "2"], "studio_light.gain", [2.0, 2.0, 2.0]),
+    ([*STUDIO, "--light-blur", "studio=9"], "studio_light.blur", 9.0),
+    ([*STUDIO, "--background", "environment", "--light-gain", "studio=1,2,3"], "background.gain",
+     [1.0, 2.0, 3.0]),
     ([*STUDIO, "--background", "environment", "--fov", "55"], "background.fov", 55.0),
     ([*STUDIO, "--background", "environment", "--light-rotation", "30"], "background.rotate", 30.0),
     ([*STUDIO, "--background", "environment", "--light-exposure", "2"], "background.exposure", 2.0),
