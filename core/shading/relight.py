@@ -20,6 +20,7 @@ from relume.image import Image, Layers
 from relume.light import harmonics, latlong
 from relume.light.maps import added
 from relume.light.types import Light, LightMaps, OriginalLight
+from relume.shading.look import gloss_mix, glossier
 from relume.shading.lookup import Block, prepare
 from relume.shading.types import Transport
 
@@ -62,6 +63,8 @@ def relight(
     diffuse_gain: float = 1.0,
     specular_gain: float = 1.0,
     residual_gain: float = 1.0,
+    gloss: float = 0.0,
+    original: float = 1.0,
     passes: bool = True,
     threads: int = 1,
 ) -> Relit:
@@ -69,7 +72,7 @@ def relight(
 
     Linear in the lights: pictures add as lights do, and twice the light is exactly twice the
     picture. The light the plate was filmed under cannot be taken apart, so the picture of
-    `original` counts as residual, and the gains leave it alone.
+    `original` counts as residual, and only the gain of its own name touches it.
 
     Args:
         transport: the subject.
@@ -77,6 +80,8 @@ def relight(
         diffuse_gain: factor on the diffuse part.
         specular_gain: factor on the specular part.
         residual_gain: factor on the residual part: shadow, bounce, subsurface.
+        gloss: octaves that the weights of the specular lobes move along their exponents.
+        original: factor on the light the plate was filmed under.
         passes: whether to return the parts as well.
         threads: to compute with; the result does not depend on it.
 
@@ -86,8 +91,8 @@ def relight(
     Raises:
         UsageError: a light has no map for a lobe that the transport weighs.
     """
-    gains = (diffuse_gain, specular_gain, residual_gain)
-    total = _Picture(transport, lights.values(), gains, threads)
+    look = _Look(diffuse_gain, specular_gain, residual_gain, gloss, original)
+    total = _Picture(transport, lights.values(), look, threads)
     frames, negative = total.shade(PARTS if passes else ())
     named: dict[str, F32] = {}
     if passes:
@@ -95,11 +100,22 @@ def relight(
         for name, light in lights.items():
             alone = frames
             if len(lights) > 1:
-                alone, _ = _Picture(transport, [light], gains, threads).shade(())
+                alone, _ = _Picture(transport, [light], look, threads).shade(())
             named[f"relit_{name}"] = alone["relit"][:, :3]
         named |= total.look_up()
     layers = {name: _image(transport, pixels, "RGB") for name, pixels in named.items()}
     return Relit(_image(transport, frames["relit"], "RGBA"), Layers(layers), negative)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """The factors of `relight`."""
+
+    diffuse: float
+    specular: float
+    residual: float
+    gloss: float
+    original: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,7 +125,7 @@ class _Tables:
     Attributes:
         lights: the lights, added.
         diffuse: texels×3.
-        specular: texels×3K, the lobes that the transport weighs.
+        specular: texels×3K, what the weights of K lobes read.
         around: 16×3 harmonics in camera space.
     """
 
@@ -126,7 +142,7 @@ class _Picture:
         self,
         transport: Transport,
         lights: Iterable[Light],
-        gains: tuple[float, float, float],
+        look: _Look,
         threads: int,
     ) -> None:
         lights = list(lights)
@@ -134,15 +150,19 @@ class _Picture:
         self.threads = threads
         self.prepared = prepare(transport, threads)
         self.tables = [
-            self._tables(maps, gains)
+            self._tables(maps, look)
             for maps in added(light for light in lights if isinstance(light, LightMaps))
         ]
         originals = [light.gain for light in lights if isinstance(light, OriginalLight)]
-        self.original = np.sum(originals, axis=0, dtype=np.float32) if originals else None
+        self.original: F32 | None = None
+        if originals:
+            total: F32 = np.sum(originals, axis=0, dtype=np.float32)
+            self.original = np.asarray(look.original * total, np.float32)
 
-    def _tables(self, lights: LightMaps, gains: tuple[float, float, float]) -> _Tables:
-        transport = self.transport
-        lobes = [transport.exponents[row] for row in self.prepared.rows]
+    def _tables(self, lights: LightMaps, look: _Look) -> _Tables:
+        transport, rows = self.transport, list(self.prepared.rows)
+        read = gloss_mix(transport.exponents, look.gloss)[:, rows].any(axis=1)
+        lobes = [transport.exponents[row] for row in np.flatnonzero(read)]
         missing = [n for n in lobes if n not in lights.specular]
         if missing:
             wanted = ", ".join(str(n) for n in transport.exponents)
@@ -157,12 +177,12 @@ class _Picture:
         if transport.to_world is not None:
             world = around.astype(np.float64)
             around = harmonics.seen_from(world, transport.to_world).astype(np.float32)
-        diffuse, specular, residual = (np.float32(gain) for gain in gains)
+        maps = glossier(lights.specular, transport.exponents, look.gloss, rows)
         return _Tables(
             lights,
-            diffuse * _table([lights.diffuse]),
-            specular * _table([lights.specular[n] for n in lobes]),
-            residual * around,
+            np.float32(look.diffuse) * _table([lights.diffuse]),
+            np.float32(look.specular) * _table(maps),
+            np.float32(look.residual) * around,
         )
 
     def shade(self, parts: Iterable[str]) -> tuple[dict[str, F32], float]:

@@ -16,6 +16,7 @@ from relume.nodes.adjust_light import AdjustLight
 from relume.nodes.light_rig import LightRig
 from relume.nodes.read_environment import ReadEnvironment
 from relume.nodes.recipes import ORIGINAL, RIG, Lighting, Source
+from relume.nodes.relight import Relight
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -77,6 +78,12 @@ light_options = several(
     _adjust_option("exposure", "--light-exposure"),
     _adjust_option("gain", "--light-gain"),
     _adjust_option("blur", "--light-blur"),
+    knob_option(Relight, "diffuse_gain", "--diffuse-gain", on="look"),
+    knob_option(Relight, "specular_gain", "--specular-gain", on="look"),
+    knob_option(Relight, "gloss", "--gloss", on="look"),
+    knob_option(Relight, "residual_gain", "--shadow-strength", on="look"),
+    knob_option(Relight, "original", "--original-amount", on="look"),
+    knob_option(Relight, "skin_hue_limit", "--skin-hue-limit", on="look"),
 )
 
 
@@ -95,13 +102,15 @@ def lighting_of(options: Mapping[str, Any]) -> Lighting:
         named = (options[f"adjust__{knob}"] or {"": None}).keys()
         if not directed or any(name in lights and name not in directed for name in named):
             refuse(options, "on the original light, which has no direction", f"adjust__{knob}")
+    if len(directed) == len(lights):
+        refuse(options, "without --light original", "look__original")
     colour = knobs_of(options, "light")
     sources: dict[str, Source] = {
         name: light if isinstance(light, str) else {**light, **colour}
         for name, light in lights.items()
     }
     adjust, each = _adjustments(options, lights)
-    return Lighting(sources, adjust, each)
+    return Lighting(sources, adjust, each, knobs_of(options, "look"))
 
 
 def _adjustments(
