@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import shutil
-import socket
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import OpenImageIO as oiio
 
 import relume
-from relume.errors import OutputError, UsageError
+from relume.errors import UsageError
+from relume.files import replacing
 from relume.image import Image
 from relume.media.formats import Part, plan
 from relume.media.guard import check_target, fingerprint_of, is_current
@@ -70,39 +66,10 @@ def write(
         target, layers, depth=depth, compression=compression, multipart=multipart,
         fingerprint=fingerprint, version=relume.__version__, metadata=metadata or {},
     )  # fmt: skip
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with _temporary(target) as temporary:
-            _write_parts(temporary, parts)
-            _check_header(temporary, parts[0])
-            _sync(temporary)
-            temporary.replace(target)
-        _sync(target.parent)
-    except OSError as error:
-        raise OutputError(
-            f"{target} could not be written ({error.strerror or error})",
-            way_out="Check the folder and its disk, or choose another",
-        ) from error
+    with replacing(target) as temporary:
+        _write_parts(temporary, parts)
+        _check_header(temporary, parts[0])
     return warnings
-
-
-@contextmanager
-def _temporary(target: Path) -> Iterator[Path]:
-    """Name a file in the same folder, hidden from sequences, and remove it if it is still there."""
-    suffix = f".{socket.gethostname()}.{os.getpid()}.tmp"
-    temporary = target.with_name(f".{target.name}{suffix}")
-    try:
-        yield temporary
-    except OSError as error:
-        # Asked now, while what was written still fills the disk.
-        if error.errno in (errno.ENOSPC, errno.EDQUOT) or _is_full(target.parent):
-            raise OutputError(
-                f"{target} could not be written: the disk is full",
-                way_out="Free some space, or choose another folder",
-            ) from error
-        raise
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _write_parts(temporary: Path, parts: list[Part]) -> None:
@@ -153,22 +120,7 @@ def _check_header(temporary: Path, part: Part) -> None:
         )
 
 
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def _reason(output: oiio.ImageOutput, name: str) -> str:
     """Return what OpenImageIO says, without the name of a file the user never sees."""
     said = " ".join(output.geterror().replace(f'"{name}"', "").split()).rstrip(".")
     return said or "no reason given"
-
-
-def _is_full(folder: Path) -> bool:
-    try:
-        return shutil.disk_usage(folder).free < 1 << 20
-    except OSError:
-        return False

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import os
 import re
 import shutil
 import uuid
@@ -13,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from relume.errors import Exit, InputError, OutputError, RelumeError
+from relume.files import is_full, sync
 
 _BYTES = 1 << 20
 
@@ -52,14 +51,11 @@ def sha256(path: str | Path) -> str:
     Raises:
         InputError: it cannot be read.
     """
-    digest = hashlib.sha256()
     try:
         with Path(path).open("rb") as file:
-            while block := file.read(_BYTES):
-                digest.update(block)
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
-    return digest.hexdigest()
 
 
 def store(files: Mapping[str, tuple[Path, str]], target: Path) -> None:
@@ -84,7 +80,7 @@ def store(files: Mapping[str, tuple[Path, str]], target: Path) -> None:
         staging.mkdir()
         for name, (source, checksum) in files.items():
             _copy(source, staging / name, checksum)
-        _sync(staging)
+        sync(staging)
         _reserve(target)
         try:
             staging.rename(target)
@@ -92,9 +88,9 @@ def store(files: Mapping[str, tuple[Path, str]], target: Path) -> None:
             with suppress(OSError):
                 target.rmdir()
             raise
-        _sync(target.parent)
+        sync(target.parent)
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        full = is_full(error, target.parent)
         raise OutputError(
             f"cannot publish to {target}: {'the disk is full' if full else error.strerror}",
             way_out="Check the folder and its disk; nothing was published",
@@ -123,8 +119,7 @@ def _copy(source: Path, copy: Path, checksum: str) -> None:
         while block := original.read(_BYTES):
             digest.update(block)
             file.write(block)
-        file.flush()
-        os.fsync(file.fileno())
+    sync(copy)
     if digest.hexdigest() != checksum:
         raise InputError(
             f"{source} changed while it was published", way_out="Publish when it is finished"
@@ -134,11 +129,3 @@ def _copy(source: Path, copy: Path, checksum: str) -> None:
             f"the copy of {source} is not what was written",
             way_out="Check the disk it was copied to; nothing was published",
         )
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

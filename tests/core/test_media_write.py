@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import textwrap
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,10 +22,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import relume
+from relume import files
 from relume.errors import OutputError, UsageError
 from relume.image import Box, Image
 from relume.media import formats
-from relume.media import write as media
 from relume.media.read import read
 from relume.media.sequence import existing_frames
 from relume.media.write import check_target, fingerprint_of, is_current, write
@@ -385,8 +386,9 @@ class TestRefused:
 
     def test_a_folder_that_turns_read_only_is_one_sentence(self) -> None:
         # The kernel's own read-only folder, which not even root may write in.
-        with pytest.raises((OutputError, UsageError), match=r"/proc/.*\.$"):
+        with pytest.raises((OutputError, UsageError), match=r"/proc/.*\.$") as caught:
             write("/proc/self/a.exr", {"rgba": image()})
+        assert "full" not in str(caught.value), "it holds nothing, and is not full"
 
 
 class TestWhole:
@@ -399,6 +401,22 @@ class TestWhole:
         path = tmp_path / "b" / "c" / "a.exr"
         assert stat.S_IMODE(path.stat().st_mode) == 0o640
         assert [p.name for p in path.parent.iterdir()] == ["a.exr"]
+
+    @pytest.mark.parametrize("name", ["a.exr", "a.png", "a.tif", "a.jpg"])
+    def test_the_same_pixels_give_the_same_bytes_at_any_time(
+        self, tmp_path: Path, name: str
+    ) -> None:
+        picture = Image(np.ones((4, 4, 3), np.float32), tuple("RGB"))
+        write(tmp_path / name, {"rgba": picture})
+        first = (tmp_path / name).read_bytes()
+        time.sleep(1.1)  # a header's date counts whole seconds
+        write(tmp_path / name, {"rgba": picture})
+        assert (tmp_path / name).read_bytes() == first
+
+    def test_a_plate_s_own_date_is_kept(self, tmp_path: Path) -> None:
+        date = "2020:02:03 04:05:06"
+        write(tmp_path / "a.exr", {"rgba": image()}, metadata={"DateTime": ("string", date)})
+        assert read(tmp_path / "a.exr").layer().metadata["DateTime"] == ("string", date)
 
     def test_is_current_needs_the_fingerprint_and_the_last_line(self, tmp_path: Path) -> None:
         path = tmp_path / "a.exr"
@@ -492,7 +510,7 @@ class TestWhole:
         def interrupt(path: Path) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(media, "_sync", interrupt)
+        monkeypatch.setattr(files, "sync", interrupt)
         with pytest.raises(KeyboardInterrupt):
             write(tmp_path / "a.exr", {"rgba": image()})
         assert not list(tmp_path.iterdir())
