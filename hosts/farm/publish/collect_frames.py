@@ -5,11 +5,11 @@ from __future__ import annotations
 from pyblish import api
 
 from relume.hosts.farm.facts import look_at
-from relume.hosts.farm.publishing import FAMILY
+from relume.hosts.farm.publish import _base
 from relume.media.sequence import path_at
 
 
-class CollectFrames(api.InstancePlugin):
+class CollectFrames(_base.Plugin):
     """Read every frame to its last line, once for all validators.
 
     Reads `request` and `frames`; writes `facts`, frame → what its file holds, without those that
@@ -18,7 +18,6 @@ class CollectFrames(api.InstancePlugin):
 
     label = "Collect frames"
     order = api.CollectorOrder + 0.1  # after the instances
-    families = [FAMILY]  # noqa: RUF012
 
     def process(self, instance: api.Instance) -> None:
         """Look at every file there is."""

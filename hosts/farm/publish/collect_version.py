@@ -6,11 +6,11 @@ from pathlib import Path
 
 from pyblish import api
 
-from relume.hosts.farm.publishing import FAMILY
+from relume.hosts.farm.publish import _base
 from relume.hosts.farm.store import next_version, version_name
 
 
-class CollectVersion(api.InstancePlugin):
+class CollectVersion(_base.Plugin):
     """Choose the next version where none is asked for.
 
     Reads `request`; writes `version` and `folder`.
@@ -18,7 +18,6 @@ class CollectVersion(api.InstancePlugin):
 
     label = "Collect version"
     order = api.CollectorOrder + 0.1  # after the instances
-    families = [FAMILY]  # noqa: RUF012
 
     def process(self, instance: api.Instance) -> None:
         """Find the version's number and folder."""

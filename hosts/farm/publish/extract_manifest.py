@@ -8,12 +8,12 @@ from pathlib import Path
 from pyblish import api
 
 import relume
-from relume.hosts.farm.publishing import FAMILY
+from relume.hosts.farm.publish import _base
 from relume.hosts.farm.store import sha256, version_name
 from relume.media.sequence import is_sequence
 
 
-class ExtractManifest(api.InstancePlugin):
+class ExtractManifest(_base.Plugin):
     """Name every file of the version and write `manifest.json`.
 
     Reads `request`, `frames`, `facts`, `version` and `thumbnail`; writes `files`, name → source and
@@ -22,7 +22,6 @@ class ExtractManifest(api.InstancePlugin):
 
     label = "Manifest"
     order = api.ExtractorOrder + 0.1  # after the thumbnail, which it lists
-    families = [FAMILY]  # noqa: RUF012
 
     def process(self, instance: api.Instance) -> None:
         """Take the checksums and write the manifest."""

@@ -7,12 +7,12 @@ from pathlib import Path
 from pyblish import api
 
 from relume.hosts.farm.preview import thumbnail
-from relume.hosts.farm.publishing import FAMILY
+from relume.hosts.farm.publish import _base
 from relume.media.sequence import path_at
 from relume.media.write import write
 
 
-class ExtractThumbnail(api.InstancePlugin):
+class ExtractThumbnail(_base.Plugin):
     """Write `thumbnail.png` as an sRGB screen shows the picture, through the ACES view.
 
     Reads `request` and `frames`; writes `thumbnail`.
@@ -20,7 +20,6 @@ class ExtractThumbnail(api.InstancePlugin):
 
     label = "Thumbnail"
     order = api.ExtractorOrder
-    families = [FAMILY]  # noqa: RUF012
 
     def process(self, instance: api.Instance) -> None:
         """Write the picture into the working folder."""

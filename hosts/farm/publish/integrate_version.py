@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pyblish import api
 
-from relume.hosts.farm.publishing import FAMILY
+from relume.hosts.farm.publish import _base
 from relume.hosts.farm.store import store
 
 
-class IntegrateVersion(api.InstancePlugin):
+class IntegrateVersion(_base.Plugin):
     """Copy the files to their folder, which appears complete or not at all; sources stay.
 
     Reads `files` and `folder`; writes `published`, the folder.
@@ -16,7 +16,6 @@ class IntegrateVersion(api.InstancePlugin):
 
     label = "Integrate"
     order = api.IntegratorOrder
-    families = [FAMILY]  # noqa: RUF012
 
     def process(self, instance: api.Instance) -> None:
         """Store the version."""

@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-from pyblish import api
+from collections.abc import Mapping
+from typing import Any
 
 from relume.hosts.farm.facts import FrameFacts
-from relume.hosts.farm.publishing import FAMILY, refuse
+from relume.hosts.farm.publish import _base
 from relume.hosts.farm.verify import Problem
 from relume.media.repair import HALF_MAX
 
 
-class ValidateBitDepth(api.InstancePlugin):
+class ValidateBitDepth(_base.Validator):
     """Channels are stored as asked for; half may be float where its range is too small.
 
     Reads `request` and `facts`.
     """
 
     label = "Bit depth"
-    order = api.ValidatorOrder
-    families = [FAMILY]  # noqa: RUF012
+    way_out = "Set the depth of the Write node to it and render again"
 
-    def process(self, instance: api.Instance) -> None:
-        """Refuse channels of another sample type."""
-        depth = instance.data["request"].depth
+    def look(self, data: Mapping[str, Any], facts: list[FrameFacts]) -> list[Problem]:
+        """Return channels of another sample type."""
+        depth = data["request"].depth
         problems = []
-        for facts in instance.data["facts"].values():
-            good = {depth, "float"} if _is_beyond_half(facts) else {depth}
-            other = sorted({kind for kind in facts.channels.values() if kind not in good})
+        for entry in facts:
+            good = {depth, "float"} if _is_beyond_half(entry) else {depth}
+            other = sorted({kind for kind in entry.channels.values() if kind not in good})
             if other:
                 text = f"it is stored as {', '.join(other)} where {depth} is asked for"
-                problems.append(Problem("depth", text, (facts.frame,)))
-        refuse(problems, f"Set the depth of the Write node to {depth} and render again")
+                problems.append(Problem("depth", text, (entry.frame,)))
+        return problems
 
 
 def _is_beyond_half(facts: FrameFacts) -> bool:

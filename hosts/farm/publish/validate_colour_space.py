@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from pyblish import api
+from collections.abc import Mapping
+from typing import Any
 
-from relume.hosts.farm.publishing import FAMILY, refuse
+from relume.hosts.farm.facts import FrameFacts
+from relume.hosts.farm.publish import _base
 from relume.hosts.farm.verify import Problem, colour
 
 
-class ValidateColourSpace(api.InstancePlugin):
+class ValidateColourSpace(_base.Validator):
     """Every file declares one colour space, the one that was asked for.
 
     Reads `request` and `facts`.
     """
 
     label = "Colour space"
-    order = api.ValidatorOrder
-    families = [FAMILY]  # noqa: RUF012
+    way_out = "Set the colour of the Write node, or --output-space, and render again"
 
-    def process(self, instance: api.Instance) -> None:
-        """Refuse files without a colour space, or in another."""
-        wanted = instance.data["request"].colour
-        facts = [f for f in instance.data["facts"].values() if not f.problem]
+    def look(self, data: Mapping[str, Any], facts: list[FrameFacts]) -> list[Problem]:
+        """Return files without a colour space, or in another."""
+        wanted = data["request"].colour
         problems = colour(facts)
         other = tuple(f.frame for f in facts if wanted and f.colour and f.colour != wanted)
         if other:
             problems.append(Problem("colour", f"it is not in {wanted}", other))
-        refuse(problems, "Set the colour of the Write node, or --output-space, and render again")
+        return problems

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from pyblish import api
-
+from relume.hosts.farm.facts import FrameFacts
 from relume.hosts.farm.graphs import evaluator_of, load, output_of
-from relume.hosts.farm.publishing import FAMILY, Request, refuse
-from relume.hosts.farm.verify import Fingerprint, fingerprints
+from relume.hosts.farm.publish import _base
+from relume.hosts.farm.publishing import Request
+from relume.hosts.farm.verify import Fingerprint, Problem, fingerprints
 
 
-class ValidateFingerprint(api.InstancePlugin):
+class ValidateFingerprint(_base.Validator):
     """relume wrote every frame; with a graph, from what the graph and its inputs are now.
 
     Reads `request`, `frames` and `facts`.
     """
 
     label = "Fingerprint"
-    order = api.ValidatorOrder
-    families = [FAMILY]  # noqa: RUF012
+    way_out = "Render these frames again with --skip-existing"
 
-    def process(self, instance: api.Instance) -> None:
-        """Refuse foreign and stale frames."""
-        expected = _expected(instance.data["request"], instance.data["frames"])
-        facts = [f for f in instance.data["facts"].values() if not f.problem]
-        refuse(fingerprints(facts, expected), "Render these frames again with --skip-existing")
+    def look(self, data: Mapping[str, Any], facts: list[FrameFacts]) -> list[Problem]:
+        """Return foreign and stale frames."""
+        return fingerprints(facts, _expected(data["request"], data["frames"]))
 
 
 def _expected(request: Request, frames: Sequence[int]) -> Fingerprint | None:

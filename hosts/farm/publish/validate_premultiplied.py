@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from pyblish import api
+from collections.abc import Mapping
+from typing import Any
 
-from relume.hosts.farm.publishing import FAMILY, refuse
+from relume.hosts.farm.facts import FrameFacts
+from relume.hosts.farm.publish import _base
 from relume.hosts.farm.verify import Problem
 
 _LEAST = 1e-3
@@ -14,22 +16,21 @@ _STRAIGHT = ("foreground", "albedo")
 """Passes that are straight by contract."""
 
 
-class ValidatePremultiplied(api.InstancePlugin):
+class ValidatePremultiplied(_base.Validator):
     """Where alpha is 0 there is no light, in RGBA by A and in `relit` and its parts by `matte.A`.
 
     Reads `facts`.
     """
 
     label = "Premultiplied"
-    order = api.ValidatorOrder
-    families = [FAMILY]  # noqa: RUF012
+    way_out = "Put a Premult node before Write and render again"
 
-    def process(self, instance: api.Instance) -> None:
-        """Refuse straight colour."""
+    def look(self, data: Mapping[str, Any], facts: list[FrameFacts]) -> list[Problem]:
+        """Return straight colour."""
         problems = []
-        for facts in instance.data["facts"].values():
-            for name, held in facts.passes.items():
+        for entry in facts:
+            for name, held in entry.passes.items():
                 if name not in _STRAIGHT and (held.uncovered or 0.0) > _LEAST:
                     text = f"{name} is lit in {held.uncovered:.1%} of the frame where alpha is 0"
-                    problems.append(Problem("alpha", text, (facts.frame,)))
-        refuse(problems, "Put a Premult node before Write and render again")
+                    problems.append(Problem("alpha", text, (entry.frame,)))
+        return problems

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from pyblish import api
+from collections.abc import Mapping
+from typing import Any
 
-from relume.hosts.farm.publishing import FAMILY, refuse
+from relume.hosts.farm.facts import FrameFacts
+from relume.hosts.farm.publish import _base
 from relume.hosts.farm.verify import Problem
 
 
-class ValidateReadable(api.InstancePlugin):
+class ValidateReadable(_base.Validator):
     """Every file reads to its last line: one whose copy was cut short opens without complaint.
 
     Reads `facts`.
     """
 
     label = "Readable"
-    order = api.ValidatorOrder
-    families = [FAMILY]  # noqa: RUF012
+    way_out = "Render or copy these frames again"
 
-    def process(self, instance: api.Instance) -> None:
-        """Refuse damaged files."""
-        damaged = [f for f in instance.data["facts"].values() if f.problem]
-        problems = [Problem("unreadable", f.problem, (f.frame,)) for f in damaged]
-        refuse(problems, "Render or copy these frames again")
+    def look(self, data: Mapping[str, Any], facts: list[FrameFacts]) -> list[Problem]:
+        """Return damaged files."""
+        damaged = [entry for entry in data["facts"].values() if entry.problem]
+        return [Problem("unreadable", entry.problem, (entry.frame,)) for entry in damaged]

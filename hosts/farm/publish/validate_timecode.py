@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from pyblish import api
+from collections.abc import Mapping
+from typing import Any
 
-from relume.hosts.farm.publishing import FAMILY, refuse
-from relume.hosts.farm.verify import timecode
+from relume.hosts.farm.facts import FrameFacts
+from relume.hosts.farm.publish import _base
+from relume.hosts.farm.verify import Problem, timecode
 
 
-class ValidateTimecode(api.InstancePlugin):
+class ValidateTimecode(_base.Validator):
     """The time code goes on as the frames do; a sequence may have none.
 
     Reads `facts`.
     """
 
     label = "Time code"
-    order = api.ValidatorOrder
-    families = [FAMILY]  # noqa: RUF012
+    way_out = "The time code is the plate's: correct it there and render these frames again"
 
-    def process(self, instance: api.Instance) -> None:
-        """Refuse gaps and steps."""
-        refuse(
-            timecode([f for f in instance.data["facts"].values() if not f.problem]),
-            "The time code is the plate's: correct it there and render these frames again",
-        )
+    def look(self, data: Mapping[str, Any], facts: list[FrameFacts]) -> list[Problem]:
+        """Return gaps and steps."""
+        return timecode(facts)

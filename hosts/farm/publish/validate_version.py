@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from pyblish import api
 
-from relume.hosts.farm.publishing import FAMILY, Refusal
+from relume.hosts.farm.publish import _base
+from relume.hosts.farm.publishing import Refusal
 
 
-class ValidateVersion(api.InstancePlugin):
+class ValidateVersion(_base.Validator):
     """The version is not published yet: what others use never changes.
 
     Reads `folder`.
     """
 
     label = "Version"
-    order = api.ValidatorOrder
-    families = [FAMILY]  # noqa: RUF012
 
     def process(self, instance: api.Instance) -> None:
         """Refuse a folder that exists."""

@@ -368,14 +368,12 @@ def test_a_failed_copy_leaves_nothing_and_no_reservation(
 
 def test_a_damaged_copy_is_not_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files, target = files_of(tmp_path / "source"), tmp_path / "store" / "v001"
-    sync = os.fsync
 
-    def flip(handle: int) -> None:
-        if not stat.S_ISDIR(os.fstat(handle).st_mode):
-            os.pwrite(handle, b"!", 10)
-        sync(handle)
+    def flip(path: Path) -> None:
+        if path.is_file():
+            path.write_bytes(b"!" + path.read_bytes()[1:])
 
-    monkeypatch.setattr(os, "fsync", flip)
+    monkeypatch.setattr("relume.hosts.farm.store.sync", flip)
     with pytest.raises(OutputError, match="is not what was written"):
         store(files, target)
     assert list(target.parent.iterdir()) == []
