@@ -9,29 +9,37 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import resource
 import signal
+import socket
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import OpenImageIO as oiio
 import skimage.data
+from memory import mask
 
 from relume.cache import MemoryCache
 from relume.evaluate import Evaluator, Settings
 from relume.frames import Shot
-from relume.graph import Graph
 from relume.hosts.farm.chunk import Chunk, run_chunk
+from relume.hosts.farm.launch import Crew, share
 from relume.hosts.farm.ledger import size_for
 from relume.hosts.farm.local import Process
 from relume.hosts.farm.memory import resident
 from relume.hosts.farm.pool import Answer, Listener, Pool
 from relume.hosts.farm.prepare import absolute, settle
 from relume.hosts.farm.runner import Options, run_frames
+from relume.hosts.farm.worker import use_threads
 from relume.nodes.recipes import Lighting, Plate, relight_graph
 from relume.nodes.registry import REGISTRY
 from relume.render import FrameReport
@@ -39,12 +47,14 @@ from relume.render import FrameReport
 PARTS = ("steady", "overhead", "killed")
 
 
-def plates(folder: Path, frames: int, size: tuple[int, int]) -> str:
-    """Write a portrait that drifts across the plate, and return the pattern of its files."""
+def plates(folder: Path, frames: int, size: tuple[int, int]) -> Plate:
+    """Write a portrait that drifts across the plate, and its mask; return both as sequences."""
     width, height = size
     photograph = oiio.ImageBuf(np.ascontiguousarray(skimage.data.astronaut()))
     person = oiio.ImageBufAlgo.resize(photograph, roi=oiio.ROI(0, height, 0, height))
     pixels = person.get_pixels("float")
+    mask(folder / "mask.png", width, height)
+    middle = oiio.ImageBuf(str(folder / "mask.png")).get_pixels("float")
     room = width - height
 
     def draw(frame: int) -> None:
@@ -52,17 +62,19 @@ def plates(folder: Path, frames: int, size: tuple[int, int]) -> str:
         left = room * (frame % 100) // 100
         plate[:, left : left + height] = pixels
         oiio.ImageBuf(plate).write(str(folder / f"plate.{frame:04d}.png"), "uint8")
+        inside = np.roll(middle, left - room // 2, axis=1)
+        oiio.ImageBuf(inside).write(str(folder / f"mask.{frame:04d}.png"), "uint8")
 
     with ThreadPoolExecutor() as pool:
         list(pool.map(draw, range(1, frames + 1)))
-    return str(folder / "plate.####.png")
+    return Plate(str(folder / "plate.####.png"), mask=str(folder / "mask.####.png"))
 
 
-def relighting(pattern: str, frames: int, out: str) -> Evaluator:
+def relighting(plate: Plate, frames: int, out: str, **write: object) -> Evaluator:
     """Return the whole relight, its light turning once around, settled for a job."""
     turn = {"keys": [[1, 0.0], [max(frames, 2), 360.0]]}
     lighting = Lighting({"key": "rig:rembrandt"}, adjust={"rotate": turn})
-    graph = relight_graph(Plate(pattern), lighting, out)
+    graph = relight_graph(plate, lighting, {"file": out, **write})
     evaluator = Evaluator(
         graph, REGISTRY, Settings(Shot(1, frames), threads=1), caches=[MemoryCache(256 << 20)]
     )
@@ -78,8 +90,7 @@ def steady(folder: Path, frames: int, size: tuple[int, int]) -> bool:
     held: dict[int, int] = {}
 
     def on_frame(report: FrameReport) -> None:
-        if report.error is not None:
-            raise report.error
+        told(report)
         Path(report.path).unlink()
         if report.frame in marks:
             held[report.frame] = resident()
@@ -93,92 +104,205 @@ def steady(folder: Path, frames: int, size: tuple[int, int]) -> bool:
     return grown <= 0.05
 
 
+@dataclass(slots=True)
+class Spent:
+    """Seconds on the clock, and of processors."""
+
+    wall: float = 0.0
+    cpu: float = 0.0
+
+
+@contextmanager
+def timed(spent: Spent) -> Iterator[None]:
+    """Add what the block takes."""
+    wall, cpu = time.perf_counter(), processors()
+    yield
+    spent.wall += time.perf_counter() - wall
+    spent.cpu += processors() - cpu
+
+
+def processors() -> float:
+    """Return the seconds that processors have worked for this process."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
 def overhead(folder: Path, frames: int, size: tuple[int, int]) -> bool:
-    """Print what the runner adds to computing alone, in turns within one run."""
-    frames = min(frames, 40)
-    evaluator = relighting(plates(folder, frames, size), frames, str(folder / "out.####.exr"))
-    (write,) = evaluator.graph.find(REGISTRY["write"])
+    """Print what the runner adds to computing alone, in turns within one run.
 
-    def alone(frame: int) -> None:
-        evaluator.evaluate(write, frame)
+    The clock is what the user waits for, on two cores; processors' seconds do not depend on what
+    else the machine does.
+    """
+    plate = plates(folder, frames, size)
+    use_threads(1)
 
-    def seconds(work: Callable[[], object]) -> float:
-        for cache in evaluator.caches:
-            if isinstance(cache, MemoryCache):
-                cache.clear()
-        start = time.perf_counter()
-        work()
-        return time.perf_counter() - start
+    def render(evaluator: Evaluator, part: range) -> None:
+        run_frames(evaluator, part, Options(overwrite=True), told)
 
-    some = [range(first, min(first + 10, frames + 1)) for first in range(1, frames + 1, 10)]
-    alone(1)
-    computing = running = 0.0
-    for part in some:
-        computing += seconds(lambda part=part: [alone(frame) for frame in part])
-        running += seconds(
-            lambda part=part: run_frames(
-                evaluator, part, Options(overwrite=True), lambda report: None
-            )
+    def unwritten(evaluator: Evaluator, part: range) -> None:
+        with mock.patch("relume.media.write.write", return_value=[]):
+            render(evaluator, part)
+
+    def alone(evaluator: Evaluator, part: range) -> None:
+        (write,) = evaluator.graph.find(REGISTRY["write"])
+        for frame in part:
+            evaluator.evaluate(write, frame)
+
+    cases: dict[str, tuple[Callable[[Evaluator, range], None], dict[str, object]]] = {
+        "read and computed, nothing written": (alone, {}),
+        "the runner, every pass, zips": (render, {}),
+        "the runner, all but writing": (unwritten, {}),
+        "the runner, every pass, uncompressed": (render, {"compression": "none"}),
+        "the runner, RGBA alone, zips": (render, {"passes": ["rgba"]}),
+    }
+    spent = {name: Spent() for name in cases}
+    evaluators = {
+        name: relighting(plate, frames, str(folder / "out.####.exr"), **knobs)
+        for name, (_, knobs) in cases.items()
+    }
+    alone(evaluators[next(iter(cases))], range(1, 2))
+    for first in range(1, frames + 1, 10):
+        part = range(first, min(first + 10, frames + 1))
+        for name, (work, _) in cases.items():
+            for cache in evaluators[name].caches:
+                if isinstance(cache, MemoryCache):
+                    cache.clear()
+            with timed(spent[name]):
+                work(evaluators[name], part)
+    base = next(iter(spent.values()))
+    print("| | s a frame | more | processors | more |\n|---|---:|---:|---:|---:|")
+    for name, took in spent.items():
+        print(
+            f"| {name} | {took.wall / frames:.3f} | {took.wall / base.wall - 1.0:+.1%} "
+            f"| {took.cpu / frames:.3f} | {took.cpu / base.cpu - 1.0:+.1%} |"
         )
-    added = running / computing - 1.0
-    print("| | s a frame |\n|---|---:|")
-    print(f"| read and computed, nothing written | {computing / frames:.3f} |")
-    print(f"| the runner: also fingerprint, write, sync, checksum | {running / frames:.3f} |")
-    print(f"\nThe runner adds {100 * added:+.1f} %, at most 10 % are allowed.")
+    added = spent["the runner, every pass, zips"].wall / base.wall - 1.0
+    load = os.getloadavg()[0]
+    print(f"\nThe runner adds {added:+.1%}, at most 10 % are allowed; load {load:.1f}.")
     return added <= 0.10
+
+
+def told(report: FrameReport) -> None:
+    """Stop at a frame that failed."""
+    if report.error is not None:
+        raise report.error
 
 
 def killed(folder: Path, frames: int, size: tuple[int, int], kills: int) -> bool:
     """Render undisturbed, then while random workers are killed, and compare the pixels."""
-    pattern = plates(folder, frames, size)
-    jobs = []
-    for name in ("calm", "wild"):
-        evaluator = relighting(pattern, frames, str(folder / name / "x.####.exr"))
-        document: Graph = evaluator.graph
-        jobs.append(
-            Chunk(
-                document.to_json(REGISTRY), f"1-{frames}", tuple(range(1, frames + 1)),
-                options=Options(retries=2),
-            )
-        )  # fmt: skip
+    plate = plates(folder, frames, size)
+    job = relighting(plate, frames, str(folder / "calm" / "x.####.exr"))
     start = time.perf_counter()
-    run_chunk(jobs[0].to_json())
-    calm = time.perf_counter() - start
-    crew: dict[int, Process] = {}
-    dead: set[int] = set()
-    chance = random.Random(1)
-    told = 0
+    run_chunk(chunk_of(job, frames).to_json())
+    print(f"{frames} frames in one process, undisturbed: {time.perf_counter() - start:.0f} s\n")
+    print("| | workers killed | good | identical | s |\n|---|---:|---:|---:|---:|")
+    good = True
+    for title, work in {"--jobs 2": on_processes, "--cluster, 2 workers": on_dask}.items():
+        name = work.__name__
+        job = relighting(plate, frames, str(folder / name / "x.####.exr"))
+        start = time.perf_counter()
+        reports, deaths = work(job, frames, kills)
+        seconds = time.perf_counter() - start
+        done = sum(report.status == "done" for report in reports)
+        same = sum(
+            alike(folder / "calm" / f"x.{frame:04d}.exr", folder / name / f"x.{frame:04d}.exr")
+            for frame in range(1, frames + 1)
+        )
+        print(f"| {title} | {deaths} | {done} | {same} | {seconds:.0f} |", flush=True)
+        good &= done == same == frames and deaths == kills
+    return good
+
+
+def chunk_of(evaluator: Evaluator, frames: int) -> Chunk:
+    """Return all frames of a job."""
+    document = evaluator.graph.to_json(REGISTRY)
+    options = Options(retries=2)
+    return Chunk(document, f"1-{frames}", tuple(range(1, frames + 1)), options=options)
+
+
+class Killer:
+    """Ends random workers with SIGKILL, at equal distances of a job.
+
+    Args:
+        kills: how many.
+        frames: of the job.
+        workers: finds the process ids of those that are alive.
+    """
+
+    def __init__(self, kills: int, frames: int, workers: Callable[[], set[int]]) -> None:
+        self.dead: set[int] = set()
+        self._marks = [frames * number // (kills + 1) for number in range(1, kills + 1)]
+        self._workers = workers
+        self._chance = random.Random(1)
+        self._told = 0
+
+    def __call__(self, report: FrameReport) -> None:
+        """Hear of a frame, and end a worker where it is time."""
+        self._told += 1
+        if len(self.dead) < len(self._marks) and self._told >= self._marks[len(self.dead)]:
+            alive = sorted(self._workers() - self.dead)
+            if alive:  # else the next frame's report comes when there is one
+                pid = self._chance.choice(alive)
+                self.dead.add(pid)
+                os.kill(pid, signal.SIGKILL)
+
+
+def on_processes(job: Evaluator, frames: int, kills: int) -> tuple[list[FrameReport], int]:
+    """Render on two processes of this machine while they are killed."""
+    crew: set[int] = set()
+    killer = Killer(kills, frames, lambda: crew)
 
     def hire(answer: Callable[[Answer], None]) -> Process:
         process = Process(answer)
-        crew[process.pid] = process
+        crew.add(process.pid)
         return process
 
-    def on_frame(report: FrameReport) -> None:
-        nonlocal told
-        told += 1
-        if len(dead) < kills and told >= (len(dead) + 1) * frames // (kills + 1):
-            pid = chance.choice(sorted(set(crew) - dead))
-            dead.add(pid)
-            os.kill(pid, signal.SIGKILL)
-
-    start = time.perf_counter()
     pool = Pool(
-        jobs[1], evaluator.graph.find(REGISTRY["write"]), hire, Listener(on_frame),
+        chunk_of(job, frames), job.graph.find(REGISTRY["write"]), hire, Listener(killer),
         workers=lambda: 2, size=size_for(frames, 2),
     )  # fmt: skip
-    reports = pool.run()
-    wild = time.perf_counter() - start
-    good = sum(report.status == "done" for report in reports)
-    same = sum(
-        alike(folder / "calm" / f"x.{frame:04d}.exr", folder / "wild" / f"x.{frame:04d}.exr")
-        for frame in range(1, frames + 1)
-    )
-    print(
-        f"{len(dead)} workers killed in {frames} frames: {good} good, {same} identical to an "
-        f"undisturbed run; {calm:.0f} s in one process undisturbed, {wild:.0f} s in two disturbed."
-    )
-    return good == same == frames
+    return pool.run(), len(killer.dead)
+
+
+def on_dask(job: Evaluator, frames: int, kills: int) -> tuple[list[FrameReport], int]:
+    """Render on a scheduler and two worker processes while these are killed; nannies restart them.
+
+    What a killed worker had begun goes with it: its child ends when nobody reads its answers.
+    """
+    from distributed import Client
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    address = f"tcp://127.0.0.1:{port}"
+
+    def start(kind: str, *words: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", f"distributed.cli.dask_{kind}", *words, "--no-dashboard"]
+        quiet = subprocess.DEVNULL
+        return subprocess.Popen(command, cwd=folder, stdout=quiet, stderr=quiet)
+
+    with tempfile.TemporaryDirectory() as folder:
+        crew = [start("scheduler", "--host", "tcp://127.0.0.1", "--port", port)]
+        crew += [start("worker", address, "--nthreads", "1") for _ in range(2)]
+        try:
+            with Client(address, timeout=60, set_as_default=False) as client:
+                client.wait_for_workers(2, timeout=120)
+
+                def workers() -> set[int]:
+                    found = client.run(os.getpid, on_error="ignore")
+                    return set(found.values())
+
+                killer = Killer(kills, frames, workers)
+                options = Options(retries=2)
+                reports = share(
+                    job, range(1, frames + 1), options, Crew(cluster=address), Listener(killer)
+                )
+        finally:
+            for process in reversed(crew):
+                process.terminate()
+            for process in crew:
+                process.wait()
+    return reports, len(killer.dead)
 
 
 def alike(one: Path, other: Path) -> bool:
@@ -204,7 +328,7 @@ def main() -> int:
             if part == "steady":
                 good &= steady(folder, words.frames or 1000, given or (480, 270))
             elif part == "overhead":
-                good &= overhead(folder, words.frames or 40, given or (1920, 1080))
+                good &= overhead(folder, words.frames or 40, given or (960, 540))
             elif part == "killed":
                 good &= killed(folder, words.frames or 200, given or (960, 540), words.kills)
             else:
