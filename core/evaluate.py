@@ -159,6 +159,11 @@ class Evaluator:
         target = _Step(name, frame)
         return dict(self._missing(target, _Request(self._digests(target, "key"))))
 
+    def needs(self, reference: str, frame: int) -> list[tuple[str, int]]:
+        """Return every (node, frame) that an output is made from, inputs first."""
+        name, _ = self.graph.source(self.registry, reference)
+        return [(step.node, step.frame) for step in inputs_first([_Step(name, frame)], self._needs)]
+
     def key(self, name: str, frame: int) -> str:
         """Return the key of a node's results at a frame; no pixels are touched."""
         target = _Step(name, frame)

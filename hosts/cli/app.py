@@ -12,6 +12,7 @@ from typing_extensions import override
 COMMANDS = {
     "relight": "Relight the people in a plate.",
     "matte": "Pull a matte, with the foreground's own colour.",
+    "defocus": "Blur the background behind the people in a plate.",
     "normals": "Estimate the normals of the people in a plate.",
     "albedo": "Estimate their albedo.",
     "light": "Convolve an environment into the maps that shade a subject.",
@@ -21,6 +22,7 @@ COMMANDS = {
     "run": "Render a graph.",
     "farm": "Jobs, checks, shots and reports for the render farm.",
     "publish": "Check a sequence, and copy it to a version of its own.",
+    "worker": "Render for applications on this computer.",
     "host": "Put relume into an application, or take it away again.",
     "graph": "Make, check, show and compare graphs.",
     "nodes": "List the nodes, or describe one.",

@@ -401,7 +401,7 @@ class Worker:
             return self._begin()
 
     def _open(self) -> _Connection:
-        text = (_folder() / f"worker-{PROTOCOL}.json").read_text(encoding="utf-8")
+        text = (worker_folder() / f"worker-{PROTOCOL}.json").read_text(encoding="utf-8")
         found = json.loads(text)
         connection = _Connection(found["address"])
         try:
@@ -628,7 +628,7 @@ class _Connection:
         return data
 
 
-def _folder() -> Path:
+def worker_folder() -> Path:
     """Return the folder of the worker's socket, made where it is missing.
 
     Raises:
@@ -682,7 +682,7 @@ def _is_own(path: Path) -> bool:
 
 def _log() -> str:
     try:
-        return str(_folder() / f"worker-{PROTOCOL}.log")
+        return str(worker_folder() / f"worker-{PROTOCOL}.log")
     except (OSError, RelumeError):
         return "its log"
 

@@ -1,0 +1,222 @@
+"""Images that hosts lend: kept under the client's serial until it, or the memory, is gone."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import count
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relume.errors import InputError
+from relume.hosts.worker.fields import Fields
+from relume.image import DATA, AlphaState, Box, Image
+from relume.media.repair import not_finite, repair
+
+LAYOUTS = ("interleaved", "planar")
+ROWS = ("top_down", "bottom_up")
+_LARGEST = 1 << 17
+_COLOURED = {"R", "G", "B", "Y"}
+
+F32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How pixels lie in memory.
+
+    Attributes:
+        width: columns.
+        height: rows.
+        channels: channels.
+        layout: `interleaved` or `planar`.
+        rows: `top_down` or `bottom_up`.
+    """
+
+    width: int
+    height: int
+    channels: int
+    layout: str
+    rows: str
+
+    @property
+    def count(self) -> int:
+        """Numbers in all."""
+        return self.width * self.height * self.channels
+
+    def view(self, flat: F32) -> F32:
+        """Return `count` numbers as H×W×C, rows top to bottom, without a copy."""
+        if self.layout == "planar":
+            planes = flat.reshape(self.channels, self.height, self.width)
+            pixels = planes.transpose(1, 2, 0)
+        else:
+            pixels = flat.reshape(self.height, self.width, self.channels)
+        return pixels[::-1] if self.rows == "bottom_up" else pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Loan:
+    """What a client says of an image it lends.
+
+    Attributes:
+        serial: the client's name for it.
+        shape: how its pixels lie.
+        blank: the image, its pixels still missing.
+        segment: name of the segment they lie in; empty where they are the payload.
+        offset: where they begin in it.
+    """
+
+    serial: str
+    shape: Shape
+    channels: tuple[str, ...]
+    colour: str
+    alpha: AlphaState
+    data: Box
+    display: Box
+    pixel_aspect: float
+    segment: str
+    offset: int
+
+    @classmethod
+    def read(cls, fields: Fields) -> Loan:
+        """Read an `image` request.
+
+        Raises:
+            UsageError: a field is missing, unknown or out of range.
+        """
+        serial = fields.text("serial")
+        width = fields.whole("width", least=1, most=_LARGEST)
+        height = fields.whole("height", least=1, most=_LARGEST)
+        channels = tuple(fields.channels("channels"))
+        shape = Shape(
+            width, height, len(channels),
+            fields.choice("layout", LAYOUTS, "interleaved"),
+            fields.choice("rows", ROWS, "top_down"),
+        )  # fmt: skip
+        x = fields.whole("x", 0, least=-(1 << 24), most=1 << 24)
+        y = fields.whole("y", 0, least=-(1 << 24), most=1 << 24)
+        data = Box(x, y, x + width, y + height)
+        display = fields.window("display")
+        needed = _COLOURED & set(channels)
+        return cls(
+            serial=serial,
+            shape=shape,
+            channels=channels,
+            colour=fields.text("colour", None if needed else DATA),
+            alpha=cast(
+                AlphaState, fields.choice("alpha", ("premultiplied", "straight"), "premultiplied")
+            ),
+            data=data,
+            display=Box(*display) if display else data,
+            pixel_aspect=fields.number("pixel_aspect", 1.0, least=0.01, most=100.0),
+            segment=fields.text("segment", "", longest=64),
+            offset=fields.whole("offset", 0, least=0),
+        )
+
+    def image(self, flat: F32) -> tuple[Image, list[str]]:
+        """Return the image with a copy of its pixels, and what was wrong with them.
+
+        Raises:
+            InputError: no pixel is finite.
+            UsageError: the colour space is unknown.
+        """
+        from relume.colour import canonical
+
+        colour = DATA if self.colour == DATA else canonical(self.colour)
+        # A client may write to its memory at any time: what is looked at must be a copy.
+        pixels = np.array(self.shape.view(flat), np.float32, order="C")
+        notices = []
+        bad = not_finite(pixels)
+        if bad is not None:
+            if bad.all():
+                raise InputError(f"no pixel of the image '{self.serial}' is finite")
+            pixels, mended = repair(pixels, bad)
+            plural = "s" if mended > 1 else ""
+            notices.append(f"{mended} pixel{plural} NaN or infinite, repaired from neighbours")
+        image = Image(
+            pixels,
+            self.channels,
+            colour=colour,
+            alpha=self.alpha,
+            data=self.data,
+            display=self.display,
+            pixel_aspect=self.pixel_aspect,
+        )
+        return image, notices
+
+
+@dataclass(frozen=True, slots=True)
+class Lent:
+    """An image in the worker's hands.
+
+    Attributes:
+        token: what the worker calls it in keys; no other pixels ever had this name.
+        image: the image.
+    """
+
+    token: str
+    image: Image
+
+
+class Images:
+    """The images of all clients; any thread may use them.
+
+    Args:
+        limit: bytes to keep at most; those used longest ago go first.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._used = 0
+        self._lock = threading.Lock()
+        self._lent: OrderedDict[tuple[str, str], Lent] = OrderedDict()
+        self._numbers = count(1)
+
+    def put(self, client: str, serial: str, image: Image) -> None:
+        """Keep an image, in place of an earlier one of that serial."""
+        with self._lock:
+            self._pop((client, serial))
+            self._lent[client, serial] = Lent(f"{client} {next(self._numbers)}", image)
+            self._used += image.pixels.nbytes
+            while self._used > self._limit and len(self._lent) > 1:
+                self._pop(next(iter(self._lent)))
+
+    def get(self, client: str, serial: str) -> Lent | None:
+        """Return an image, or None."""
+        with self._lock:
+            if (client, serial) not in self._lent:
+                return None
+            self._lent.move_to_end((client, serial))
+            return self._lent[client, serial]
+
+    def drop(self, client: str, serials: Iterable[str]) -> None:
+        """Forget images; unknown ones are skipped."""
+        with self._lock:
+            for serial in serials:
+                self._pop((client, serial))
+
+    def forget(self, client: str) -> None:
+        """Forget all images of a client."""
+        with self._lock:
+            for key in [key for key in self._lent if key[0] == client]:
+                self._pop(key)
+
+    def clear(self) -> None:
+        """Forget everything: clients lend again what they still need."""
+        with self._lock:
+            self._lent.clear()
+            self._used = 0
+
+    def held(self) -> tuple[int, int]:
+        """Return how many images there are, and their bytes."""
+        with self._lock:
+            return len(self._lent), self._used
+
+    def _pop(self, key: tuple[str, str]) -> None:
+        lent = self._lent.pop(key, None)
+        if lent is not None:
+            self._used -= lent.image.pixels.nbytes
