@@ -53,6 +53,23 @@ def settled(light: LightMaps) -> LightMaps:
     )
 
 
+def stripes(coefficients: F32, height: int, width: int) -> F32:
+    """Return coefficients as a picture of upright stripes, the first one on the left.
+
+    Args:
+        coefficients: K×C.
+        height: rows of the picture.
+        width: its columns, K or more.
+
+    Returns:
+        H×W×C; the centre of stripe k is at (k + ½)/K of the width.
+    """
+    middle = (2 * np.arange(width) + 1) * len(coefficients) // (2 * width)
+    return np.ascontiguousarray(
+        np.broadcast_to(coefficients[middle], (height, width, coefficients.shape[1]))
+    )
+
+
 def added(lights: Iterable[LightMaps]) -> list[LightMaps]:
     """Return lights that together shine as these do, one for each size of map and set of lobes.
 

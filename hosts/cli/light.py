@@ -26,7 +26,8 @@ from relume.nodes.recipes import light_graph
 def command(environment: str, **options: Any) -> int:
     """Convolve ENVIRONMENT, a lat-long picture or rig:PRESET, into the maps that shade a subject.
 
-    The file holds the lat-long maps diffuse, specular_001, specular_016 … in absolute light.
+    The file holds the lat-long maps diffuse, specular_001, specular_016 … in absolute light, and
+    the spherical harmonics as the stripes of the layer harmonics.
     """
     light = parse_light(environment)
     if isinstance(light, str):

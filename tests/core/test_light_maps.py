@@ -66,3 +66,12 @@ def test_lights_of_a_size_are_added_and_others_kept_apart():
     np.testing.assert_array_equal(found[0].harmonics, a.harmonics + b.harmonics)
     np.testing.assert_array_equal(found[1].diffuse, c.diffuse)
     assert maps.added([]) == []
+
+
+@given(st.integers(16, 300))
+def test_the_middle_of_a_stripe_is_its_coefficient(width: int):
+    coefficients = light(2).harmonics[:16]
+    picture = maps.stripes(coefficients, 3, width)
+    assert picture.shape == (3, width, 3)
+    middles = [int((k + 0.5) / 16 * width) for k in range(16)]
+    np.testing.assert_array_equal(picture[1, middles], coefficients)

@@ -1,0 +1,1 @@
+"""Nuke, without compiling anything: gizmos and toolsets made from text."""
