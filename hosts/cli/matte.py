@@ -12,12 +12,10 @@ from relume.hosts.cli.job import Job
 from relume.hosts.cli.knob_options import knobs_of
 from relume.hosts.cli.options import (
     FILE,
-    device_option,
-    frame_options,
-    job_options,
     pass_option,
     plate_of,
     plate_options,
+    render_options,
     write_options,
 )
 from relume.nodes.recipes import matte_graph
@@ -34,9 +32,7 @@ from relume.nodes.recipes import matte_graph
 @background_options
 @write_options
 @pass_option
-@frame_options
-@job_options
-@device_option
+@render_options
 @debug_option
 def command(plate: str, **options: Any) -> int:
     """Pull a matte of the people in PLATE, with the foreground's own colour at its edges.

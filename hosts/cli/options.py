@@ -68,6 +68,16 @@ write_options = several(
 
 pass_option = knob_option(Write, "passes", "--passes", on="write")
 
+set_option = click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="NODE.KNOB=VALUE",
+    help="Set a knob; may be repeated. A value that changes over time is written as its keys: "
+    '{"keys": [[1001, 0], [1100, 2]], "interp": "linear"}.',
+)
+"""What is other than in a graph's document."""
+
 frame_options = several(
     click.option(
         "--frames",
@@ -83,6 +93,12 @@ frame_options = several(
     ),
 )
 """Which frames."""
+
+range_options = several(
+    click.option("--frames", metavar="RANGE", help="Frames: 1001-1100, 1001-1100x2, 1001,1005."),
+    click.option("--shot", metavar="FIRST-LAST", help="The whole shot.  [default: the graph's]"),
+)
+"""Which frames, where nothing says which there are."""
 
 job_options = several(
     click.option("--overwrite", is_flag=True, help="Also replace files relume did not write."),
@@ -150,7 +166,6 @@ farm_options = several(
 )
 """How to render many frames."""
 
-
 device_option = click.option(
     "--device",
     default="cpu",
@@ -160,6 +175,9 @@ device_option = click.option(
     metavar="DEVICE",
     help="Where networks run: cpu, cuda, cuda:1, mps.",
 )
+
+render_options = several(frame_options, job_options, farm_options, device_option)
+"""Which frames, and how and where they are rendered."""
 
 
 def plate_of(plate: str, options: Mapping[str, Any]) -> Plate:

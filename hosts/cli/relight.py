@@ -12,12 +12,10 @@ from relume.hosts.cli.job import Job
 from relume.hosts.cli.knob_options import knobs_of
 from relume.hosts.cli.lights import light_options, lighting_of
 from relume.hosts.cli.options import (
-    device_option,
-    frame_options,
-    job_options,
     pass_option,
     plate_of,
     plate_options,
+    render_options,
     write_options,
 )
 from relume.nodes.recipes import relight_graph
@@ -35,9 +33,7 @@ from relume.nodes.recipes import relight_graph
 @plate_options
 @write_options
 @pass_option
-@frame_options
-@job_options
-@device_option
+@render_options
 @debug_option
 def command(plate: str, **options: Any) -> int:
     """Relight the people in PLATE, a picture or a sequence.

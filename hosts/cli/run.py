@@ -6,12 +6,10 @@ from typing import Any
 
 import click
 
-from relume.errors import UsageError
-from relume.graph import Graph
 from relume.hosts.cli.app import debug_option, example
 from relume.hosts.cli.job import Job
-from relume.hosts.cli.options import device_option, farm_options, frame_options, job_options
-from relume.nodes.registry import REGISTRY
+from relume.hosts.cli.options import render_options, set_option
+from relume.hosts.farm.graphs import load
 
 
 @click.command(
@@ -21,25 +19,9 @@ from relume.nodes.registry import REGISTRY
     ),
 )
 @click.argument("graph", type=click.Path())
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="NODE.KNOB=VALUE",
-    help="Set a knob; may be repeated. A value that changes over time is written as its keys: "
-    '{"keys": [[1001, 0], [1100, 2]], "interp": "linear"}.',
-)
-@frame_options
-@job_options
-@farm_options
-@device_option
+@set_option
+@render_options
 @debug_option
-def command(graph: str, settings: tuple[str, ...], **options: Any) -> int:
+def command(graph: str, changes: tuple[str, ...], **options: Any) -> int:
     """Render every Write node of the graph in GRAPH."""
-    document = Graph.load(graph, REGISTRY)
-    for setting in settings:
-        target, equals, text = setting.partition("=")
-        if not equals or "." not in target:
-            raise UsageError(f"'{setting}' sets no knob", way_out="Write --set node.knob=value")
-        document.set(target, text, REGISTRY)
-    return Job.of({**options, "table": True}).carry_out(document)
+    return Job.of({**options, "table": True}).carry_out(load(graph, changes))

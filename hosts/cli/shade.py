@@ -11,7 +11,13 @@ from relume.hosts.cli.backdrops import backdrop_of, backdrop_options
 from relume.hosts.cli.job import Job
 from relume.hosts.cli.knob_options import knobs_of
 from relume.hosts.cli.lights import light_options, lighting_of
-from relume.hosts.cli.options import frame_options, job_options, pass_option, write_options
+from relume.hosts.cli.options import (
+    farm_options,
+    frame_options,
+    job_options,
+    pass_option,
+    write_options,
+)
 from relume.nodes.recipes import shade_graph
 
 
@@ -28,6 +34,7 @@ from relume.nodes.recipes import shade_graph
 @pass_option
 @frame_options
 @job_options
+@farm_options
 @debug_option
 def command(transport: str, **options: Any) -> int:
     """Relight what `relume analyse` made of a plate; no network runs, so it is quick."""
