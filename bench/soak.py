@@ -1,7 +1,7 @@
 """What only shows after a long time: memory, what the runner adds, and workers that are killed.
 
-`python bench/soak.py [--frames N] [--size WIDTHxHEIGHT] [--kills N] [steady|overhead|killed …]`
-runs parts of it, or shorter ones. The exit code is 1 where a promise is broken.
+`python bench/soak.py [--frames N] [--size WIDTHxHEIGHT] [--kills N] [PART …]` runs parts of it, or
+shorter ones: steady, overhead, killed, cluster. The exit code is 1 where a promise is broken.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from relume.nodes.recipes import Lighting, Plate, relight_graph
 from relume.nodes.registry import REGISTRY
 from relume.render import FrameReport
 
-PARTS = ("steady", "overhead", "killed")
+PARTS = ("steady", "overhead", "killed", "cluster")
 
 
 def plates(folder: Path, frames: int, size: tuple[int, int]) -> Plate:
@@ -188,29 +188,33 @@ def told(report: FrameReport) -> None:
         raise report.error
 
 
-def killed(folder: Path, frames: int, size: tuple[int, int], kills: int) -> bool:
+Disturbed = Callable[[Evaluator, int, int], tuple[list[FrameReport], int]]
+"""Renders a job of so many frames while so many workers are killed: its reports, and the deaths."""
+
+
+def killed(folder: Path, frames: int, size: tuple[int, int], kills: int, work: Disturbed) -> bool:
     """Render undisturbed, then while random workers are killed, and compare the pixels."""
     plate = plates(folder, frames, size)
-    job = relighting(plate, frames, str(folder / "calm" / "x.####.exr"))
+    calm, wild = (
+        relighting(plate, frames, str(folder / name / "x.####.exr")) for name in ("calm", "wild")
+    )
     start = time.perf_counter()
-    run_chunk(chunk_of(job, frames).to_json())
-    print(f"{frames} frames in one process, undisturbed: {time.perf_counter() - start:.0f} s\n")
-    print("| | workers killed | good | identical | s |\n|---|---:|---:|---:|---:|")
-    good = True
-    for title, work in {"--jobs 2": on_processes, "--cluster, 2 workers": on_dask}.items():
-        name = work.__name__
-        job = relighting(plate, frames, str(folder / name / "x.####.exr"))
-        start = time.perf_counter()
-        reports, deaths = work(job, frames, kills)
-        seconds = time.perf_counter() - start
-        done = sum(report.status == "done" for report in reports)
-        same = sum(
-            alike(folder / "calm" / f"x.{frame:04d}.exr", folder / name / f"x.{frame:04d}.exr")
-            for frame in range(1, frames + 1)
-        )
-        print(f"| {title} | {deaths} | {done} | {same} | {seconds:.0f} |", flush=True)
-        good &= done == same == frames and deaths == kills
-    return good
+    run_chunk(chunk_of(calm, frames).to_json())
+    quiet = time.perf_counter() - start
+    start = time.perf_counter()
+    reports, deaths = work(wild, frames, kills)
+    seconds = time.perf_counter() - start
+    good = sum(report.status == "done" for report in reports)
+    same = sum(
+        alike(folder / "calm" / f"x.{frame:04d}.exr", folder / "wild" / f"x.{frame:04d}.exr")
+        for frame in range(1, frames + 1)
+    )
+    print(
+        f"{deaths} workers killed in {frames} frames: {good} good, {same} identical to an "
+        f"undisturbed run; {quiet:.0f} s in one process undisturbed, {seconds:.0f} s in two "
+        "disturbed."
+    )
+    return good == same == frames and deaths == kills
 
 
 def chunk_of(evaluator: Evaluator, frames: int) -> Chunk:
@@ -319,6 +323,7 @@ def main() -> int:
     parser.add_argument("--size", help="of the plates, WIDTHxHEIGHT")
     parser.add_argument("--kills", type=int, default=8)
     words = parser.parse_args()
+    disturbed = {"killed": on_processes, "cluster": on_dask}
     good = True
     for part in words.parts or PARTS:
         print(f"\n## {part}\n", flush=True)
@@ -329,8 +334,9 @@ def main() -> int:
                 good &= steady(folder, words.frames or 1000, given or (480, 270))
             elif part == "overhead":
                 good &= overhead(folder, words.frames or 40, given or (960, 540))
-            elif part == "killed":
-                good &= killed(folder, words.frames or 200, given or (960, 540), words.kills)
+            elif part in disturbed:
+                work, frames = disturbed[part], words.frames or 200
+                good &= killed(folder, frames, given or (960, 540), words.kills, work)
             else:
                 parser.error(f"there is no part '{part}'")
     return 0 if good else 1
