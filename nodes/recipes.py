@@ -12,9 +12,11 @@ from typing import Any
 
 from relume.errors import UsageError
 from relume.graph import Graph
+from relume.knobs import Float
 from relume.node import Node
 from relume.nodes.adjust_light import AdjustLight
 from relume.nodes.albedo import Albedo
+from relume.nodes.defocus import Defocus
 from relume.nodes.environment_background import EnvironmentBackground
 from relume.nodes.exposure_anchor import ExposureAnchor
 from relume.nodes.foreground import Foreground
@@ -203,6 +205,39 @@ def light_graph(light: Source, write: Source) -> Graph:
     return graph
 
 
+def defocus_graph(plate: Plate, lens: Knobs, write: Source) -> Graph:
+    """Return the graph that blurs what is behind the subject.
+
+    Args:
+        plate: the plate.
+        lens: knobs of Defocus, in pixels of the full size.
+        write: where to.
+    """
+    graph = Graph()
+    _add_foreground(graph, plate)
+    wires = {"plate": "plate", "matte": plate.wire, "foreground": "foreground"}
+    graph.add("defocus", Defocus, proxied(Defocus, lens, plate.proxy), **wires)
+    _add_write(
+        graph,
+        write,
+        rgba="defocus.picture",
+        background="defocus.background",
+        foreground="foreground",
+        matte=plate.wire,
+    )
+    return graph
+
+
+def proxied(node: type[Node], knobs: Knobs, proxy: int) -> dict[str, Any]:
+    """Return knobs with every length in pixels, given or by default, at 1/proxy of the size."""
+    scaled = dict(knobs)
+    for name, knob in node.members(Float).items():
+        value = scaled.get(name, knob.default)
+        if knob.unit == "px" and proxy > 1:
+            scaled[name] = value / proxy
+    return scaled
+
+
 def analyse_graph(plate: Plate, write: Source) -> Graph:
     """Return the graph that estimates the transport of a plate, to be shaded later."""
     graph = Graph()
@@ -365,6 +400,7 @@ TEMPLATES = {
     "matte": lambda: matte_graph(Plate("plate.####.exr"), "matte.####.exr"),
     "normals": lambda: normals_graph(Plate("plate.####.exr"), "normals.####.exr"),
     "albedo": lambda: albedo_graph(Plate("plate.####.exr"), "albedo.####.exr"),
+    "defocus": lambda: defocus_graph(Plate("plate.####.exr"), {}, "defocused.####.exr"),
     "light": lambda: light_graph("environment.exr", "maps.exr"),
     "analyse": lambda: analyse_graph(Plate("plate.####.exr"), "transport.####.exr"),
     "shade": lambda: shade_graph(

@@ -11,6 +11,7 @@ from relume.nodes.albedo import Albedo
 from relume.nodes.camera import Camera
 from relume.nodes.colour_space import ColourSpace
 from relume.nodes.crop import Crop
+from relume.nodes.defocus import Defocus
 from relume.nodes.environment_background import EnvironmentBackground
 from relume.nodes.exposure_anchor import ExposureAnchor
 from relume.nodes.foreground import Foreground
@@ -25,6 +26,7 @@ from relume.nodes.over import Over
 from relume.nodes.pack_transport import PackTransport
 from relume.nodes.phong import Phong
 from relume.nodes.prefilter_light import PrefilterLight
+from relume.nodes.plate_matte import PlateMatte
 from relume.nodes.premult import Premult
 from relume.nodes.read import Read
 from relume.nodes.read_environment import ReadEnvironment
@@ -51,6 +53,7 @@ REGISTRY = Registry(
         Segment,
         Trimap,
         Matte,
+        PlateMatte,
         Foreground,
         Camera,
         Normals,
@@ -66,6 +69,7 @@ REGISTRY = Registry(
         Relight,
         PackTransport,
         Over,
+        Defocus,
         Premult,
         Unpremult,
         Shuffle,

@@ -182,8 +182,9 @@ def test_extreme_values_odd_sizes_and_windows_pass(cls: type[Node], size: str):
             assert image.data == scene.windows["data"]
 
 
-CARRIES = ["adjust_light", "colour_space", "crop", "foreground", "grade", "original_light", "over",
-           "phong", "premult", "reformat", "relight", "shuffle", "unpremult", "write"]  # fmt: skip
+CARRIES = ["adjust_light", "colour_space", "crop", "defocus", "foreground", "grade",
+           "original_light", "over", "phong", "premult", "reformat", "relight", "shuffle",
+           "unpremult", "write"]  # fmt: skip
 
 
 @pytest.mark.parametrize("id", CARRIES)
