@@ -135,6 +135,7 @@ class Evaluator:
         """How often each node ran."""
         self.seconds: dict[str, float] = {}
         """How long each node ran in all, its inputs left out."""
+        self._told: set[str] = set()
 
     def evaluate(self, reference: str, frame: int) -> Any:
         """Return an output `node.output` (or `node` with one output) at a frame.
@@ -146,8 +147,11 @@ class Evaluator:
         target = _Step(name, frame)
         request = _Request(self._digests(target, "key"))
         for key, step in self._missing(target, request):
-            request.results[key] = self._compute(step, request)
+            notices: list[str] = []
+            request.results[key] = self._compute(step, request, notices)
             for cache in self.caches:
+                if notices:
+                    cache.put(_notices(key), tuple(notices))
                 cache.put(key, request.results[key])
             if self.on_progress:
                 self.on_progress(*step, 1.0)
@@ -223,7 +227,7 @@ class Evaluator:
         steps = {key: step for step, key in request.keys.items()}
 
         def needs(key: str) -> list[str]:
-            kept = self._kept(key)
+            kept = self._kept(steps[key], request)
             if kept is not None:
                 request.results[key] = kept
                 return []
@@ -283,17 +287,38 @@ class Evaluator:
 
         return [self.graph.working_space, config_digest()]
 
-    def _kept(self, key: str) -> tuple[Any, ...] | None:
+    def _kept(self, step: _Step, request: _Request) -> tuple[Any, ...] | None:
+        key = request.keys[step]
         for position, cache in enumerate(self.caches):
             result: tuple[Any, ...] | None = cache.get(key)
             if result is not None:
                 for faster in self.caches[:position]:
                     faster.put(key, result)
+                if self.on_notice and not isinstance(cache, MemoryCache):
+                    self._repeat(step, request)
                 return result
         return None
 
-    def _compute(self, step: _Step, request: _Request) -> tuple[Any, ...]:
+    def _repeat(self, step: _Step, request: _Request) -> None:
+        """Tell what was said when a result was computed, maybe by a process that is long gone."""
+        for needed in inputs_first([step], self._needs):
+            key = request.keys[needed]
+            if key in self._told or self.on_notice is None:
+                continue
+            self._told.add(key)
+            kept = (cache.get(_notices(key)) for cache in self.caches)
+            for text in next((texts for texts in kept if texts), ()):
+                self.on_notice(*needed, text)
+
+    def _compute(self, step: _Step, request: _Request, notices: list[str]) -> tuple[Any, ...]:
         name, frame = step
+
+        def notice(node: str, frame: int, text: str) -> None:
+            notices.append(text)
+            self._told.add(request.keys[step])
+            if self.on_notice:
+                self.on_notice(node, frame, text)
+
         node = self.node(name, frame)
         context = Context(
             frame=frame,
@@ -303,7 +328,7 @@ class Evaluator:
             externals=self.externals,
             on_progress=self.on_progress,
             is_cancelled=self.is_cancelled,
-            on_notice=self.on_notice,
+            on_notice=notice,
         )
         inputs = self._inputs(node, step, request)
         context.progress(0.0)
@@ -353,6 +378,11 @@ class Evaluator:
             with blame(*step):
                 request.converted[where] = _in_space(value, space)
         return request.converted[where]
+
+
+def _notices(key: str) -> str:
+    """Return the key of what a node said when it computed the result of a key."""
+    return f"{key}-notices"
 
 
 @lru_cache

@@ -107,8 +107,8 @@ class Reporter:
         from relume.media.sequence import format_frames
 
         for told in self._told.values():
-            if told.frames:
-                frames = format_frames(told.frames)
+            if others := told.frames - {told.first}:
+                frames = format_frames(others)
                 click.echo(f"Warning: {_sentence(told.text)} Likewise: {frames}.", err=True)
         by_status = {
             status: [report for report in self.reports if report.status == status]
@@ -133,9 +133,9 @@ class Reporter:
         # Sentences that differ in their figures alone say the same thing.
         key = re.sub(r"\d+", "#", text)
         if key in self._told:
-            self._told[key].frames.append(frame)
+            self._told[key].frames.add(frame)
             return
-        self._told[key] = _Told(text)
+        self._told[key] = _Told(text, frame)
         with self._display.above():
             click.echo(f"Warning: frame {frame}, {_sentence(text)}", err=True)
 
@@ -147,10 +147,11 @@ class Reporter:
 
 @dataclass(slots=True)
 class _Told:
-    """A sentence that was told, and the later frames it is true of as well."""
+    """A sentence that was told of a frame, and the others it is true of as well."""
 
     text: str
-    frames: list[int] = field(default_factory=list)
+    first: int
+    frames: set[int] = field(default_factory=set)
 
 
 class _Handler(logging.Handler):

@@ -141,6 +141,22 @@ def test_what_was_repaired_ahead_is_told_with_its_frame(plates: Plates) -> None:
     assert [(node, frame) for node, frame, _ in told] == [("plate", 2)]
 
 
+def test_what_is_kept_on_disk_is_told_of_again_once_a_run(
+    plates: Plates, graded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plates(1, 2, 3)
+    pixels = np.ones((4, 4, 3), np.float32)
+    pixels[1, 1] = np.nan
+    write("plate.0002.exr", {"rgba": Image(pixels, ("R", "G", "B"))}, depth="float")
+    for options in ([], ["--overwrite"], ["--overwrite", "--jobs", "1"]):
+        words = ["run", "graph.json", "--cache", "kept", "--threads", "1", *options]
+        assert main(words) == Exit.DONE
+        err = capsys.readouterr().err
+        told = [line for line in err.splitlines() if "NaN" in line]
+        assert len(told) == 1, (options, err)
+        assert told[0].startswith("Warning: frame 2, node plate: 1 pixel")
+
+
 def test_every_failure_is_told_at_its_frame_and_the_others_go_on(plates: Plates) -> None:
     plates(1, 2, 3, 5, 6, 7)
     data = Path("plate.0003.exr").read_bytes()
