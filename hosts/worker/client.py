@@ -167,6 +167,8 @@ class Worker:
         self.start = start
         self.about: dict[str, Any] = {}
         """What the worker says of itself."""
+        self.report: dict[str, Any] = {}
+        """Of the last render: `seconds` it computed, what was `computed`, and the `notices`."""
         self._connection: _Connection | None = None
         self._started: subprocess.Popen[bytes] | None = None
         self._lock = threading.RLock()
@@ -335,6 +337,7 @@ class Worker:
             reply, payload = connection.ask(
                 "render", fields, limit, on_event=on_event, is_cancelled=is_cancelled
             )
+            self.report = {key: reply[key] for key in ("seconds", "computed", "notices")}
             return [_result(entry, memory or payload) for entry in reply["outputs"]]
 
         return self._repeated(answer)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import count
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relume.errors import InputError
+from relume.hosts.worker.buffers import Buffers
 from relume.hosts.worker.fields import Fields
 from relume.image import DATA, AlphaState, Box, Image
 from relume.media.repair import not_finite, repair
@@ -117,8 +118,12 @@ class Loan:
             offset=fields.whole("offset", 0, least=0),
         )
 
-    def image(self, flat: F32) -> tuple[Image, list[str]]:
-        """Return the image with a copy of its pixels, and what was wrong with them.
+    def image(self, flat: F32, memory: F32) -> tuple[Image, list[str]]:
+        """Return the image, and what was wrong with its pixels.
+
+        Args:
+            flat: the pixels as the client has them.
+            memory: as many numbers, for the image to keep.
 
         Raises:
             InputError: no pixel is finite.
@@ -128,7 +133,8 @@ class Loan:
 
         colour = DATA if self.colour == DATA else canonical(self.colour)
         # A client may write to its memory at any time: what is looked at must be a copy.
-        pixels = np.array(self.shape.view(flat), np.float32, order="C")
+        pixels = memory.reshape(self.shape.height, self.shape.width, self.shape.channels)
+        pixels[...] = self.shape.view(flat)
         notices = []
         bad = not_finite(pixels)
         if bad is not None:
@@ -149,28 +155,33 @@ class Loan:
         return image, notices
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Lent:
     """An image in the worker's hands.
 
     Attributes:
         token: what the worker calls it in keys; no other pixels ever had this name.
         image: the image.
+        turn: how many renders its client had asked for when it last mattered.
     """
 
     token: str
     image: Image
+    turn: int
 
 
 class Images:
     """The images of all clients; any thread may use them.
 
     Args:
-        limit: bytes to keep at most; those used longest ago go first.
+        limit: bytes to keep; beyond it those used longest ago go first, but none that a client's
+            next render may need.
     """
 
     def __init__(self, limit: int) -> None:
+        self.buffers = Buffers(limit)
         self._limit = limit
+        self._turns: Counter[str] = Counter()
         self._used = 0
         self._lock = threading.Lock()
         self._lent: OrderedDict[tuple[str, str], Lent] = OrderedDict()
@@ -180,18 +191,26 @@ class Images:
         """Keep an image, in place of an earlier one of that serial."""
         with self._lock:
             self._pop((client, serial))
-            self._lent[client, serial] = Lent(f"{client} {next(self._numbers)}", image)
+            token = f"{client} {next(self._numbers)}"
+            self._lent[client, serial] = Lent(token, image, self._turns[client])
             self._used += image.pixels.nbytes
-            while self._used > self._limit and len(self._lent) > 1:
-                self._pop(next(iter(self._lent)))
+            for key, lent in list(self._lent.items()):
+                if self._used > self._limit and lent.turn < self._turns[key[0]]:
+                    self._pop(key)
 
     def get(self, client: str, serial: str) -> Lent | None:
         """Return an image, or None."""
         with self._lock:
-            if (client, serial) not in self._lent:
-                return None
-            self._lent.move_to_end((client, serial))
-            return self._lent[client, serial]
+            lent = self._lent.get((client, serial))
+            if lent is not None:
+                self._lent.move_to_end((client, serial))
+                lent.turn = self._turns[client]
+            return lent
+
+    def rendered(self, client: str) -> None:
+        """Note that a client has asked for a render, all of whose images were there."""
+        with self._lock:
+            self._turns[client] += 1
 
     def drop(self, client: str, serials: Iterable[str]) -> None:
         """Forget images; unknown ones are skipped."""
@@ -202,6 +221,7 @@ class Images:
     def forget(self, client: str) -> None:
         """Forget all images of a client."""
         with self._lock:
+            self._turns.pop(client, None)
             for key in [key for key in self._lent if key[0] == client]:
                 self._pop(key)
 
@@ -210,6 +230,7 @@ class Images:
         with self._lock:
             self._lent.clear()
             self._used = 0
+        self.buffers.clear()
 
     def held(self) -> tuple[int, int]:
         """Return how many images there are, and their bytes."""

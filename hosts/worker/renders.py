@@ -153,6 +153,28 @@ class Render:
         return entries, [payload.data.cast("B")] if payload.size else []
 
 
+class _Computed:
+    """A cache of what was computed: what a host lent is kept as long as it is lent, no longer.
+
+    Args:
+        cache: where results are kept.
+        lent: images of the host.
+    """
+
+    def __init__(self, cache: MemoryCache, lent: Iterable[Image]) -> None:
+        self._cache = cache
+        self._lent = list(lent)
+
+    def get(self, key: str) -> Any | None:
+        """Return a result, or None."""
+        return self._cache.get(key)
+
+    def put(self, key: str, value: Any) -> None:
+        """Keep a result, unless it is an image that was lent."""
+        if not any(item is image for item in value for image in self._lent):
+            self._cache.put(key, value)
+
+
 class Renders:
     """Carries renders out in the order they come.
 
@@ -245,7 +267,7 @@ class Renders:
             render.graph,
             self.registry,
             request.settings,
-            caches=[self.cache],
+            caches=[_Computed(self.cache, render.externals.values())],
             externals=render.externals,
             on_progress=self._reporter(render),
             is_cancelled=render.is_over,
@@ -269,15 +291,15 @@ class Renders:
         return any(self.registry[render.graph.nodes[name].type].weights for name in needed)
 
     def _reporter(self, render: Render) -> Callable[[str, int, float], None]:
-        last = 0.0
+        last, at = "", 0.0
 
         def report(node: str, frame: int, fraction: float) -> None:
-            nonlocal last
+            nonlocal last, at
             now = time.monotonic()
             if fraction >= 1.0:
                 self._limit.check(self._relieve)
-            if render.request.progress and (fraction >= 1.0 or now - last >= _OFTEN):
-                last = now
+            if render.request.progress and (node != last or fraction >= 1.0 or now - at >= _OFTEN):
+                last, at = node, now
                 render.tell("progress", node=node, frame=frame, fraction=fraction)
 
         return report

@@ -33,6 +33,9 @@ log = logging.getLogger(__name__)
 
 IDLE = 900.0
 _BEAT = 1.0
+_IMAGES = 1.0
+"""GiB of images that hosts may lend."""
+
 _CLIENTS = 64
 _TAKEN = 10.0
 """Seconds to wait for a worker that is just leaving."""
@@ -118,7 +121,7 @@ class Server:
             settings = Settings(Shot(1, 1), options.device, threads=options.threads)
         self.settings = settings
         self.token = secrets.token_hex(16)
-        self.images = Images(int((options.max_memory or default_memory()) * GIB / 4))
+        self.images = Images(int(min(_IMAGES, (options.max_memory or default_memory()) / 8) * GIB))
         self._began = time.monotonic()
         self._touched = self._began
         self._sessions: set[Session] = set()

@@ -278,8 +278,9 @@ class Session:
             flat = np.empty(count, np.float32)
             message.payload = 0
             self._wire.fill(flat.data.cast("B"))
-        image, notices = loan.image(flat)
-        self.server.images.put(self.client, loan.serial, image)
+        images = self.server.images
+        image, notices = loan.image(flat, images.buffers.array(count))
+        images.put(self.client, loan.serial, image)
         return {"notices": notices}
 
     def _render(self, id: int, fields: Fields, message: Message) -> None:
@@ -287,6 +288,7 @@ class Session:
         self.tell({"id": id, "event": "alive"})
         request = Request.to_render(fields, server.registry, server.settings)
         graph, externals = request.lend(server.registry, server.images, self.client)
+        server.images.rendered(self.client)
         server.renders.add(Render(self, id, request, graph, externals))
 
     def _cancel(self, id: int, fields: Fields, message: Message) -> Mapping[str, Any]:
