@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from relume.evaluate import Evaluator
+from relume.files import sweep
 from relume.hosts.farm.chunk import Chunk
 from relume.hosts.farm.ledger import size_for
 from relume.hosts.farm.local import Processes
@@ -68,22 +69,22 @@ def share(
         options=options,
     )
     outputs = list(sinks(graph, registry))
-    with _workers(crew, settings.threads, listener, folders) as (start, count):
-        size = crew.size or size_for(len(job.frames), count())
-        return Pool(job, outputs, start, listener, workers=count, size=size).run()
+    try:
+        with _workers(crew, settings.threads, listener) as (start, count):
+            size = crew.size or size_for(len(job.frames), count())
+            return Pool(job, outputs, start, listener, workers=count, size=size).run()
+    finally:
+        for folder in folders:  # of workers that died at the very end
+            sweep(folder)
 
 
 @contextmanager
 def _workers(
-    crew: Crew, threads: int, listener: Listener, folders: Iterable[Path]
+    crew: Crew, threads: int, listener: Listener
 ) -> Iterator[tuple[Start, Callable[[], int]]]:
     """Return what starts workers, and how many there may be."""
     if not crew.cluster:
-        processes = Processes(threads)
-        try:
-            yield processes, lambda: crew.jobs
-        finally:
-            processes.sweep(folders)
+        yield Processes(threads), lambda: crew.jobs
         return
     from relume.hosts.farm.cluster import Cluster
 

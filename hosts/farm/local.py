@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 
 from relume.hosts.farm.pool import Answer
 
@@ -104,19 +102,7 @@ class Processes:
     def __init__(self, threads: int = 1, command: Sequence[str] = COMMAND) -> None:
         self.threads = threads
         self.command = command
-        self.pids: list[int] = []
 
     def __call__(self, answer: Callable[[Answer], None]) -> Process:
         """Start a worker."""
-        process = Process(answer, self.threads, self.command)
-        self.pids.append(process.pid)
-        return process
-
-    def sweep(self, folders: Iterable[Path]) -> None:
-        """Remove what workers that were killed had written in part; all have ended."""
-        endings = tuple(f".{socket.gethostname()}.{pid}.tmp" for pid in self.pids)
-        for folder in folders:
-            with suppress(OSError):
-                for path in folder.iterdir():
-                    if path.name.startswith(".") and path.name.endswith(endings):
-                        path.unlink(missing_ok=True)
+        return Process(answer, self.threads, self.command)

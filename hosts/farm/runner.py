@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from relume.errors import Cancelled, InputError, OutputError, RelumeError, UsageError
 from relume.evaluate import Evaluator
+from relume.files import sweep
 from relume.hosts.farm.memory import Limit
 from relume.hosts.farm.pipeline import OnFrame, Pipeline
 from relume.render import FrameReport, Renderer
@@ -42,7 +45,8 @@ def run_frames(
     """Render every output of a graph at the frames given.
 
     A frame that fails is reported and the others go on. One that could not be read or written is
-    tried again after all others, so that waiting for a disk holds nothing up.
+    tried again after all others, so that waiting for a disk holds nothing up. What an earlier run
+    that was killed left in the folders is removed.
 
     Args:
         evaluator: the graph and what the job fixes.
@@ -61,6 +65,8 @@ def run_frames(
         evaluator, frames, overwrite=options.overwrite, skip_existing=options.skip_existing
     )
     files = renderer.files
+    for folder in _folders(renderer):
+        sweep(folder)
 
     def is_hopeless(report: FrameReport) -> bool:
         """Return whether the first file is refused, as every other would be."""
@@ -96,6 +102,14 @@ def run_frames(
             _wait(min(options.delay * 2 ** (attempt - 1), _LONGEST_WAIT), evaluator)
         attempt += 1
     return reports
+
+
+def _folders(renderer: Renderer) -> set[Path]:
+    folders = set()
+    for file in renderer.files:
+        with suppress(RelumeError):  # told when its turn comes
+            folders.add(renderer.path(*file).parent)
+    return folders
 
 
 def _may_pass(error: RelumeError | None) -> bool:

@@ -23,6 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relume.errors import Cancelled, Exit, InputError, OutputError, UsageError
+from relume.files import sweep
 from relume.frames import Shot
 from relume.graph import Graph
 from relume.hosts.cli import main
@@ -317,20 +318,37 @@ def test_workers_that_are_killed_lose_nothing(plates: Plates) -> None:
     assert [(report.frame, report.status) for report in reports] == [
         (frame, "done") for frame in range(1, 41)
     ]
-    start_one.sweep([Path("out")])
+    sweep(Path("out"))
     assert files() == before
 
 
-def test_only_what_killed_workers_left_is_swept(here: Path) -> None:
-    crew = Processes(1, ("true",))
-    crew(lambda answer: None)
-    host, (pid,) = socket.gethostname(), crew.pids
-    Path(f".x.0001.exr.{host}.{pid}.tmp").touch()
-    kept = [f".x.0001.exr.{host}.{pid}0.tmp", f"x.{host}.{pid}.tmp", "x.0001.exr"]
+def test_only_what_killed_processes_of_this_machine_left_is_swept(here: Path) -> None:
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    host = socket.gethostname()
+    Path(f".x.0001.exr.{host}.{dead.pid}.tmp").touch()
+    kept = [
+        f".x.0001.exr.{host}.{os.getpid()}.tmp", f".x.0001.exr.else{host}.{dead.pid}.tmp",
+        f"x.{host}.{dead.pid}.tmp", f".x.0001.exr.{host}.tmp", "x.0001.exr",
+    ]  # fmt: skip
     for name in kept:
         Path(name).touch()
-    crew.sweep([Path(), Path("none")])
+    sweep(Path())
+    sweep(Path("none"))
     assert sorted(path.name for path in Path().iterdir()) == sorted(kept)
+
+
+@pytest.mark.parametrize("options", [[], ["--jobs", "1"]])
+def test_the_next_run_removes_what_a_killed_one_left(
+    options: list[str], graded: Path, plates: Plates
+) -> None:
+    plates(1, 2)
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    Path("out").mkdir()
+    Path(f"out/.graded.0001.exr.{socket.gethostname()}.{dead.pid}.tmp").touch()
+    assert main(["run", "graph.json", *options]) == Exit.DONE
+    assert sorted(p.name for p in Path("out").iterdir()) == ["graded.0001.exr", "graded.0002.exr"]
 
 
 def test_a_frame_that_kills_its_worker_fails_alone(plates: Plates) -> None:
