@@ -94,6 +94,12 @@ def bundle(
     default="refuse",
     help="Whether frames that stand out pass the verification.",
 )
+@click.option(
+    "--expect",
+    default="",
+    metavar="NAME=DIGEST,…",
+    help="What this machine must have: version, OCIO configuration, weights.",
+)
 @device_option
 @debug_option
 @click.pass_context
@@ -106,6 +112,7 @@ def task(
     overwrite: bool,
     check: bool,
     jumps: str,
+    expect: str,
     device: str,
 ) -> int:
     """Do one task of the bundle that GRAPH lies in; a scheduler calls this.
@@ -113,11 +120,16 @@ def task(
     Frames that are whole and current already are left alone, so a task may be sent again.
     """
     from relume.hosts.cli.job import Job
-    from relume.hosts.farm.graphs import load
+    from relume.hosts.farm import machine
+    from relume.hosts.farm.graphs import evaluator_of, load
     from relume.hosts.farm.openjd import from_range
     from relume.media.sequence import format_frames
 
-    wanted = format_frames(from_range(frames))
+    numbers = from_range(frames)
+    wanted = format_frames(numbers)
+    document = load(graph, changes)
+    if expect:
+        machine.check(expect, evaluator_of(document, numbers, threads))
     if check:
         code: int = context.invoke(
             verify, graph=graph, changes=changes, frames=wanted, allow_jumps=jumps == "allow"
@@ -126,7 +138,7 @@ def task(
     job = Job(
         frames=wanted, threads=threads, overwrite=overwrite, skip_existing=True, device=device
     )
-    return job.carry_out(load(graph, changes))
+    return job.carry_out(document)
 
 
 @click.command(epilog=example("relume farm local job", "relume farm local job -p Threads=2"))

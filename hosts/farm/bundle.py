@@ -12,6 +12,7 @@ from typing import Any
 from relume.errors import InputError, OutputError, UsageError
 from relume.evaluate import Evaluator
 from relume.graph import Graph
+from relume.hosts.farm import machine
 from relume.hosts.farm.graphs import evaluator_of, file_knobs
 from relume.hosts.farm.openjd import PROGRESS, to_range
 from relume.hosts.farm.prepare import absolute, settle
@@ -51,7 +52,8 @@ def write_bundle(graph: Graph, frames: Iterable[int], folder: str | Path, plan: 
     """Write a job bundle.
 
     What must not depend on the machine is settled now and stored in the bundle's graph: the shot,
-    the exposure anchor, absolute paths. The number of threads is a parameter of the job.
+    the exposure anchor, absolute paths. The number of threads is a parameter of the job, and so is
+    what every worker must have: see `relume.hosts.farm.machine`.
 
     Args:
         graph: the graph; it is not changed.
@@ -73,10 +75,12 @@ def write_bundle(graph: Graph, frames: Iterable[int], folder: str | Path, plan: 
         raise UsageError(f"{folder} exists", way_out="Name a new folder for the bundle")
     folders = _folders(absolute(graph, REGISTRY))
     settled = settle(evaluator_of(absolute(graph, REGISTRY), wanted, plan.threads))
-    assets, missing = _assets(evaluator_of(settled, wanted, plan.threads), wanted)
+    evaluator = evaluator_of(settled, wanted, plan.threads)
+    assets, missing = _assets(evaluator, wanted)
+    needs = machine.to_text(machine.has(evaluator))
     texts = {
         "graph.json": settled.to_json(REGISTRY),
-        TEMPLATE: to_yaml(_template(settled, wanted, folders, plan)),
+        TEMPLATE: to_yaml(_template(settled, wanted, folders, plan, needs)),
         VALUES: to_yaml({"parameterValues": _values(wanted, folders, plan)}),
         "asset_references.yaml": to_yaml({"assetReferences": assets}),
     }
@@ -130,13 +134,14 @@ def _folders(graph: Graph) -> dict[str, str]:
 
 
 def _template(
-    graph: Graph, frames: Sequence[int], folders: dict[str, str], plan: Plan
+    graph: Graph, frames: Sequence[int], folders: dict[str, str], plan: Plan, needs: str
 ) -> dict[str, Any]:
     paths = []
     for name, knob, file, _ in file_knobs(graph):
         path = Path(file)
         paths += ["--set", f"{name}.{knob}={{{{Param.{folders[str(path.parent)]}}}}}/{path.name}"]
     task = ["farm", "task", "{{Param.Graph}}", "--threads", "{{Param.Threads}}"]
+    task += ["--expect", "{{Param.Machine}}"]
     overwrite = ["--overwrite"] if plan.overwrite else []
     render = [*task, "--frames", "{{Task.Param.Frame}}", *overwrite, *paths]
     check = [*task, "--verify", "--jumps", "{{Param.Jumps}}", "--frames", "{{Param.Frames}}"]
@@ -155,6 +160,8 @@ def _template(
                        default=plan.threads, minValue=1),
             _parameter("Jumps", "STRING", "Whether frames that stand out from their neighbours "
                        "pass.", default=_jumps(plan), allowedValues=["refuse", "allow"]),
+            _parameter("Machine", "STRING", "Version, OCIO configuration and weights that a worker "
+                       "must have; empty to ask for none.", default=needs),
             _parameter("Relume", "STRING", "The command.", default="relume"),
             *(
                 _parameter(name, "PATH", "A folder of the graph, mapped on the worker.",

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PyOpenColorIO import Config
 
 from relume.colour import convert
 from relume.encoding import NETWORK_SPACE
@@ -273,3 +274,27 @@ def test_a_failing_frame_fails_the_job_with_its_number(graph: Path, tmp_path: Pa
     assert "Running step 'Verify'" not in ran.stdout
     written = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert written == [f"graded.{frame}.exr" for frame in (1001, 1002, 1004)]
+
+
+def test_a_task_refuses_a_machine_that_would_make_other_pixels(
+    deliver: Deliver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    yaml = pytest.importorskip("yaml")
+    document = matte_graph(Plate(deliver("plates")), str(tmp_path / "out" / "matte.####.exr"))
+    write_bundle(document, [1003], tmp_path / "job", Plan("comp"))
+    template = yaml.safe_load((tmp_path / "job" / "template.yaml").read_text())
+    (machine,) = [p for p in template["parameterDefinitions"] if p["name"] == "Machine"]
+    assert "network matte=" in machine["default"] and len(machine["default"]) < 1024
+    words = ["farm", "task", str(tmp_path / "job" / "graph.json"), "--frames", "1003", "--expect"]
+    config = tmp_path / "config.ocio"
+    config.write_text(Config.CreateRaw().serialize())
+    for change, said in (
+        (lambda: monkeypatch.setenv("OCIO", str(config)), "the OCIO configuration of this machine"),
+        (lambda: monkeypatch.setattr("relume.hosts.farm.machine.__version__", "0"), "is 0, and"),
+        (lambda: monkeypatch.setattr("relume.hosts.farm.machine.digest", str), "is matte, and"),
+    ):
+        change()
+        assert main([*words, machine["default"]]) == Exit.INPUT
+        assert said in capsys.readouterr().err
+        monkeypatch.undo()
+    assert not (tmp_path / "out").exists()
