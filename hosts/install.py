@@ -23,6 +23,7 @@ from relume.node import check_names
 
 HOSTS = {
     "client": "relume.hosts.worker.install",
+    "ofx": "relume.hosts.ofx.install",
 }
 """Name on the command line → module with a `HOST`."""
 

@@ -1,0 +1,1 @@
+"""OpenFX: effects that are generated from the declarations, and the bundle that shows them."""
