@@ -1,13 +1,15 @@
-"""Jobs on a disk that is full or read-only: nothing half-written, and the next run completes it."""
+"""A disk that is full or read-only, files cut short or locked: the next run completes the job."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from relume.errors import Exit
@@ -59,3 +61,62 @@ def test_a_folder_that_nothing_can_be_written_in(jobs: str, graded: Path, plates
     done = on_a_disk("size=3m,ro", f"{RUN}{jobs}; echo code $?; ls -A out")
     assert done.stdout.splitlines()[-1] == f"code {int(Exit.USAGE)}"
     assert done.stderr.count("nothing can be written in") == 1
+
+
+def run(*options: str, prefix: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    command = [*prefix, sys.executable, "-m", "relume", "run", "graph.json", "--skip-existing"]
+    return subprocess.run([*command, *options], capture_output=True, text=True)
+
+
+def frames_are_those_of_the_plates(*frames: int) -> None:
+    names = [f"graded.{frame:04d}.exr" for frame in frames]
+    assert sorted(path.name for path in Path("out").iterdir()) == names
+    for frame, name in zip(frames, names, strict=True):
+        plate = read(f"plate.{frame:04d}.exr").layer().pixels
+        np.testing.assert_array_equal(read(f"out/{name}").layer().pixels, plate)
+
+
+@pytest.mark.parametrize("options", [(), ("--jobs", "2", "--retries", "0")])
+def test_a_plate_that_is_still_being_copied(
+    options: tuple[str, ...], graded: Path, plates: Plates
+) -> None:
+    plates(1, 2, 3)
+    plate = Path("plate.0002.exr")
+    whole = plate.read_bytes()
+    plate.write_bytes(whole[:-100])
+    done = run("--frames", "1-3", *options)
+    assert done.returncode == Exit.FRAMES_FAILED
+    assert "frame 2" in done.stderr and "plate.0002.exr" in done.stderr
+    assert sorted(path.name for path in Path("out").iterdir()) == [
+        "graded.0001.exr", "graded.0003.exr",
+    ]  # fmt: skip
+    plate.write_bytes(whole)
+    done = run("--frames", "1-3", *options)
+    assert done.returncode == Exit.DONE
+    assert "1 frame done, 2 frames skipped" in done.stdout
+    frames_are_those_of_the_plates(1, 2, 3)
+
+
+def test_frames_that_one_is_locked_out_of(graded: Path, plates: Plates) -> None:
+    prefix: tuple[str, ...] = ()
+    if os.geteuid() == 0:  # whom no mode keeps out
+        if shutil.which("setpriv") is None:
+            pytest.skip("setpriv, which takes root's keys away, is not installed")
+        lost = "-dac_override,-dac_read_search"
+        prefix = ("setpriv", "--bounding-set", lost, "--inh-caps", lost)
+    plates(1, 2, 3)
+    assert run("--frames", "3").returncode == Exit.DONE
+    plate, target = Path("plate.0002.exr"), Path("out/graded.0003.exr")
+    plate.chmod(0)
+    target.chmod(0)
+    done = run("--frames", "1-3", prefix=prefix)
+    assert done.returncode == Exit.FRAMES_FAILED, done.stderr
+    assert "plate.0002.exr: Permission denied" in done.stderr
+    assert "graded.0003.exr" in done.stderr and "Failed: 2-3." in done.stderr
+    assert sorted(path.name for path in Path("out").iterdir()) == [
+        "graded.0001.exr", "graded.0003.exr",
+    ]  # fmt: skip
+    plate.chmod(0o644)
+    target.chmod(0o644)
+    assert run("--frames", "1-3", prefix=prefix).returncode == Exit.DONE
+    frames_are_those_of_the_plates(1, 2, 3)

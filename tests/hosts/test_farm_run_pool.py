@@ -33,7 +33,9 @@ from relume.hosts.farm.local import Process, Processes
 from relume.hosts.farm.messages import error_to_dict, to_dict
 from relume.hosts.farm.pool import Answer, Listener, Pool, Start
 from relume.hosts.farm.runner import Options
+from relume.image import DATA, Image
 from relume.media.read import read
+from relume.media.write import write
 from relume.render import FrameReport
 
 Plates = Callable[..., None]
@@ -506,3 +508,16 @@ def test_an_error_of_a_portion_is_that_of_each_of_its_frames(plates: Plates) -> 
         "frame 3: I will not.",
         "frame 4: I will not.",
     ]
+
+
+def test_other_commands_share_their_frames_as_well(plates: Plates) -> None:
+    plates(1, 2, 3)
+    trimap = np.full((12, 16, 1), 0.5, np.float32)
+    trimap[:4], trimap[8:] = 0.0, 1.0
+    write("trimap.exr", {"rgba": Image(trimap, ("A",), colour=DATA)})
+    words = ["matte", "plate.####.exr", "--trimap", "trimap.exr", "--threads", "1"]
+    assert main([*words, "--out", "one/matte.####.exr"]) == Exit.DONE
+    assert main([*words, "--out", "two/matte.####.exr", "--jobs", "2"]) == Exit.DONE
+    for frame in (1, 2, 3):
+        name = f"matte.{frame:04d}.exr"
+        assert Path("one", name).read_bytes() == Path("two", name).read_bytes()

@@ -89,6 +89,13 @@ def test_every_clip_is_rendered_with_its_handles(
     assert written(tmp_path / "out" / "sh020") == list(range(1001, 1009))
 
 
+def test_shots_are_shared_between_processes(edit: str, graph: str, tmp_path: Path) -> None:
+    arguments = ["farm", "shots", edit, "--graph", graph, "--jobs", "2"]
+    assert main(arguments) == Exit.DONE
+    assert written(tmp_path / "out" / "sh010") == [1003, 1004, 1005]
+    assert written(tmp_path / "out" / "sh020") == list(range(1002, 1008))
+
+
 def test_a_shot_may_differ(edit: str, graph: str, tmp_path: Path) -> None:
     from relume.media.read import read
 
