@@ -30,9 +30,6 @@ class Matte(Node):
     plate = In(Image, "The plate.", colour="network")
     anchor = In(float, "Exposure anchor of the shot.")
     guide = In(Image, "Trimap or hint mask; it always wins.", colour="data", optional=True)
-    clean_plate = In(
-        Image, "The same view without the subject, aligned.", colour="network", optional=True
-    )
     matte = Out(Image, "The matte, A from 0 to 1.")
     trimap = Out(Image, "Background 0, unknown 0.5, foreground 1.")
 
@@ -42,12 +39,11 @@ class Matte(Node):
         plate: Image,
         anchor: float,
         guide: Image | None,
-        clean_plate: Image | None,
     ) -> Mattes:
         """Run the matting network."""
         from relume.matting.network import estimate_matte
 
-        result = estimate_matte(plate, anchor, guide, ctx.weights("matte"), clean_plate=clean_plate)
+        result = estimate_matte(plate, anchor, guide, ctx.weights("matte"))
         if result.empty:
             ctx.notice("no person was found, the matte is empty; draw a mask and use --mask")
         return Mattes(result.matte, result.trimap)

@@ -27,6 +27,7 @@ from relume.nodes.normals import Normals
 from relume.nodes.original_light import OriginalLight
 from relume.nodes.over import Over
 from relume.nodes.pack_transport import PackTransport
+from relume.nodes.plate_matte import PlateMatte
 from relume.nodes.prefilter_light import PrefilterLight
 from relume.nodes.premult import Premult
 from relume.nodes.read import Read
@@ -286,6 +287,7 @@ def _add_picture(
 
 def _add_foreground(graph: Graph, plate: Plate) -> None:
     """Add plate, anchor, matte and foreground."""
+    known: dict[str, str] = {}
     _add_picture(graph, "plate", plate.picture, plate.proxy)
     graph.add("anchor", ExposureAnchor, plate="plate")
     if plate.matte is not None:
@@ -302,9 +304,11 @@ def _add_foreground(graph: Graph, plate: Plate) -> None:
             wires["guide"] = "guide"
         if plate.clean_plate is not None:
             _add_picture(graph, "clean_plate", plate.clean_plate, plate.proxy)
-            wires["clean_plate"] = "clean_plate"
-        graph.add("matte", Matte, None, **wires)
-    graph.add("foreground", Foreground, plate="plate", matte=plate.wire)
+            graph.add("matte", PlateMatte, None, **wires, clean_plate="clean_plate")
+            known["clean_plate"] = "matte.aligned"
+        else:
+            graph.add("matte", Matte, None, **wires)
+    graph.add("foreground", Foreground, None, plate="plate", matte=plate.wire, **known)
 
 
 def _add_normals(graph: Graph, plate: Plate) -> None:

@@ -27,16 +27,23 @@ _DENSE = 300
 _EPSILON = 1e-3
 """Weight between neighbours of equal alpha, where the matting equation leaves F and B free."""
 
+_SEEN = 0.1
+"""Alpha from which a known background leaves the foreground's colour beyond doubt."""
+
 _TRUST = 0.02
 """What a neighbour's guess is worth against one that shows the colour unmixed."""
 
 
-def estimate_foreground(plate: Image, matte: Image) -> Image:
+def estimate_foreground(plate: Image, matte: Image, clean_plate: Image | None = None) -> Image:
     """Return the straight foreground of a plate; see `estimate_layers`.
+
+    Behind a known background B it is what the matting equation leaves, F = (I − (1 − α)B)/α, where
+    alpha is at least 0.1; below that ever more of the smooth estimate, as noise grows by 1/α.
 
     Args:
         plate: R, G, B, scene-linear, unbounded, not multiplied by the matte.
         matte: A; values beyond 0 and 1 count as 0 and 1.
+        clean_plate: R, G, B, the background in register with the plate, at its exposure; or None.
 
     Returns:
         R, G, B in the plate's windows: the plate where the matte is 1, a straight colour up to
@@ -53,6 +60,16 @@ def estimate_foreground(plate: Image, matte: Image) -> Image:
             way_out="Reformat or crop one to the other",
         )
     foreground, _ = estimate_layers(plate.rgb, alpha)
+    if clean_plate is not None:
+        if clean_plate.pixels.shape[:2] != alpha.shape:
+            raise UsageError(
+                f"the clean plate is {clean_plate.width}×{clean_plate.height}, the plate "
+                f"{plate.width}×{plate.height}",
+                way_out="Reformat or align the clean plate",
+            )
+        cover = np.clip(alpha, 0.0, 1.0)[..., None]
+        rest = plate.rgb - cover * foreground - (1.0 - cover) * clean_plate.rgb
+        foreground = foreground + rest * cover / np.maximum(cover, _SEEN) ** 2
     return plate.like(foreground, ("R", "G", "B"), alpha="none")
 
 
