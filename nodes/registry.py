@@ -13,20 +13,25 @@ from relume.nodes.colour_space import ColourSpace
 from relume.nodes.crop import Crop
 from relume.nodes.defocus import Defocus
 from relume.nodes.environment_background import EnvironmentBackground
+from relume.nodes.environment_image import EnvironmentImage
+from relume.nodes.estimate_light import EstimateLight
 from relume.nodes.exposure_anchor import ExposureAnchor
 from relume.nodes.foreground import Foreground
 from relume.nodes.grade import Grade
 from relume.nodes.input import Input
 from relume.nodes.light_layers import LightLayers
 from relume.nodes.light_rig import LightRig
+from relume.nodes.light_wrap import LightWrap
+from relume.nodes.match_grain import MatchGrain
+from relume.nodes.match_levels import MatchLevels
 from relume.nodes.matte import Matte
 from relume.nodes.normals import Normals
 from relume.nodes.original_light import OriginalLight
 from relume.nodes.over import Over
 from relume.nodes.pack_transport import PackTransport
 from relume.nodes.phong import Phong
-from relume.nodes.prefilter_light import PrefilterLight
 from relume.nodes.plate_matte import PlateMatte
+from relume.nodes.prefilter_light import PrefilterLight
 from relume.nodes.premult import Premult
 from relume.nodes.read import Read
 from relume.nodes.read_environment import ReadEnvironment
@@ -59,16 +64,21 @@ REGISTRY = Registry(
         Normals,
         Albedo,
         LightRig,
+        EstimateLight,
         PrefilterLight,
         AdjustLight,
         OriginalLight,
         LightLayers,
         EnvironmentBackground,
+        EnvironmentImage,
         Transport,
         Phong,
         Relight,
         PackTransport,
         Over,
+        MatchLevels,
+        LightWrap,
+        MatchGrain,
         Defocus,
         Premult,
         Unpremult,

@@ -34,14 +34,14 @@ def over(foreground: Image, background: Image, fit: Fit = "none") -> Image:
         )
     front = premultiply(foreground)
     behind = premultiply(fit_into(background, front, fit))
-    colour, alpha = _behind(behind, front.data)
+    colour, alpha = seen_behind(behind, front.data)
     cover = front.take("A")
     keep = np.float32(1) - cover
     result = np.concatenate((front.rgb + keep * colour, cover + keep * alpha), axis=2)
     return front.like(result, ("R", "G", "B", "A"), alpha="premultiplied")
 
 
-def _behind(image: Image, window: Box) -> tuple[Pixels, Pixels]:
+def seen_behind(image: Image, window: Box) -> tuple[Pixels, Pixels]:
     """Return the background's premultiplied colour and alpha in a window, zero outside its own."""
     colour = np.zeros((window.height, window.width, 3), np.float32)
     alpha = np.zeros((window.height, window.width, 1), np.float32)

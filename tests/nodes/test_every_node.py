@@ -119,7 +119,7 @@ class Scene:
         values = {name: self.value(port) for name, port in cls.inputs().items()}
         if "image" in values:
             values["image"] = self.rgba
-        if cls.id == "over":
+        if cls.id in ("over", "light_wrap"):
             values["foreground"] = self.rgba
         many = {n for n, p in cls.inputs().items() if isinstance(p, Many)}
         return {n: {"one": v} if n in many else v for n, v in values.items()}
@@ -183,8 +183,8 @@ def test_extreme_values_odd_sizes_and_windows_pass(cls: type[Node], size: str):
 
 
 CARRIES = ["adjust_light", "colour_space", "crop", "defocus", "foreground", "grade",
-           "original_light", "over", "phong", "premult", "reformat", "relight", "shuffle",
-           "unpremult", "write"]  # fmt: skip
+           "light_wrap", "match_grain", "match_levels", "original_light", "over", "phong",
+           "premult", "reformat", "relight", "shuffle", "unpremult", "write"]  # fmt: skip
 
 
 @pytest.mark.parametrize("id", CARRIES)
