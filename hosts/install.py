@@ -22,6 +22,7 @@ from relume.errors import InputError, OutputError, UsageError
 from relume.node import check_names
 
 HOSTS = {
+    "blender": "relume.hosts.blender.extension",
     "client": "relume.hosts.worker.install",
     "ofx": "relume.hosts.ofx.install",
 }
