@@ -12,7 +12,6 @@ from typing import Any
 
 from relume.errors import UsageError
 from relume.graph import Graph
-from relume.knobs import Float
 from relume.node import Node
 from relume.nodes.adjust_light import AdjustLight
 from relume.nodes.albedo import Albedo
@@ -20,6 +19,7 @@ from relume.nodes.defocus import Defocus
 from relume.nodes.environment_background import EnvironmentBackground
 from relume.nodes.exposure_anchor import ExposureAnchor
 from relume.nodes.foreground import Foreground
+from relume.nodes.integration import Integration, proxied
 from relume.nodes.light_layers import LightLayers
 from relume.nodes.light_rig import LightRig
 from relume.nodes.matte import Matte
@@ -107,11 +107,13 @@ class Backdrop:
         picture: a picture, or `environment`.
         view: knobs of EnvironmentBackground.
         over: knobs of Over.
+        join: what brings a relit subject closer to it.
     """
 
     picture: Source
     view: Knobs = field(default_factory=dict)
     over: Knobs = field(default_factory=dict)
+    join: Integration = field(default_factory=Integration)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,16 +229,6 @@ def defocus_graph(plate: Plate, lens: Knobs, write: Source) -> Graph:
         matte=plate.wire,
     )
     return graph
-
-
-def proxied(node: type[Node], knobs: Knobs, proxy: int) -> dict[str, Any]:
-    """Return knobs with every length in pixels, given or by default, at 1/proxy of the size."""
-    scaled = dict(knobs)
-    for name, knob in node.members(Float).items():
-        value = scaled.get(name, knob.default)
-        if knob.unit == "px" and proxy > 1:
-            scaled[name] = value / proxy
-    return scaled
 
 
 def analyse_graph(plate: Plate, write: Source) -> Graph:
@@ -385,9 +377,8 @@ def _add_backdrop(
         )
     else:
         _add_picture(graph, "background", backdrop.picture, proxy)
-    return graph.add(
-        "over", Over, backdrop.over, foreground="relight.relit", background="background"
-    )
+    subject = backdrop.join.add(graph, "relight.relit", "relight.passes", "background", proxy)
+    return graph.add("over", Over, backdrop.over, foreground=subject, background="background")
 
 
 def _add_write(graph: Graph, write: Source, **layers: str) -> None:

@@ -9,6 +9,7 @@ import click
 from relume.hosts.cli.app import debug_option, example
 from relume.hosts.cli.backdrops import backdrop_of, backdrop_options
 from relume.hosts.cli.job import Job
+from relume.hosts.cli.joins import join_options, joined
 from relume.hosts.cli.knob_options import knobs_of
 from relume.hosts.cli.lights import light_options, lighting_of
 from relume.hosts.cli.options import (
@@ -30,6 +31,7 @@ from relume.nodes.recipes import relight_graph
 @click.argument("plate", type=click.Path(dir_okay=False))
 @light_options
 @backdrop_options
+@join_options
 @plate_options
 @write_options
 @pass_option
@@ -46,6 +48,6 @@ def command(plate: str, **options: Any) -> int:
         plate_of(plate, options),
         lighting_of(options),
         knobs_of(options, "write"),
-        backdrop_of(options),
+        joined(backdrop_of(options), options),
     )
     return Job.of(options).carry_out(graph)

@@ -6,6 +6,7 @@ import pytest
 
 from relume.errors import UsageError
 from relume.graph import Graph
+from relume.nodes.integration import Integration
 from relume.nodes.recipes import (
     ENVIRONMENT,
     TEMPLATES,
@@ -13,6 +14,7 @@ from relume.nodes.recipes import (
     Lighting,
     Plate,
     analyse_graph,
+    defocus_graph,
     light_graph,
     matte_graph,
     relight_graph,
@@ -99,6 +101,26 @@ def test_lights_of_every_kind() -> None:
     # The picture behind is that of the first environment, as bright as the light it gives.
     assert graph.nodes["background"].inputs["environment"] == "sky_environment"
     assert graph.nodes["background"].knobs == {"exposure": 1.0}
+
+
+def test_a_subject_is_joined_with_its_background_step_by_step() -> None:
+    join = Integration(levels={"amount": 0.5}, wrap={"radius": 12.0}, grain={"seed": 3})
+    graph = relight_graph(Plate("p.exr", proxy=3), KEY, "o.exr", Backdrop("b.exr", join=join))
+    graph.check(REGISTRY)
+    assert graph.nodes["over"].inputs["foreground"] == "grain"
+    assert graph.nodes["grain"].inputs["image"] == "wrap"
+    assert graph.nodes["wrap"].inputs["foreground"] == "levels"
+    assert graph.nodes["levels"].inputs["image"] == "relight.relit"
+    assert graph.nodes["wrap"].knobs["radius"] == 4.0
+    alone = relight_graph(Plate("p.exr"), KEY, "o.exr", Backdrop("b.exr"))
+    assert alone.nodes["over"].inputs["foreground"] == "relight.relit"
+
+
+def test_what_is_in_focus_is_pulled_by_the_matte() -> None:
+    graph = defocus_graph(Plate("p.exr", mask="m.exr", proxy=2), {"radius": 9.0}, "o.exr")
+    graph.check(REGISTRY)
+    assert graph.nodes["defocus"].knobs == {"radius": 4.5, "margin": 2.0}
+    assert graph.nodes["defocus"].inputs["matte"] == "matte.matte"
 
 
 def test_shading_needs_no_network() -> None:
