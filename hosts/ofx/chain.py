@@ -15,10 +15,12 @@ from relume.hosts.ofx.effects import (
     Step,
     Unfit,
     Wire,
+    resolve,
 )
 from relume.hosts.ofx.passes import passes
 from relume.image import Image, Layers
 from relume.knobs import File
+from relume.light.types import Environment
 from relume.node import In, Node, Out, Registry
 from relume.nodes.exposure_anchor import ExposureAnchor
 from relume.nodes.foreground import Foreground
@@ -32,14 +34,15 @@ SLOTS = 3
 """How many references an application can give to a port that takes any number of them."""
 
 CHAIN = {
-    "foreground": "foreground",
-    "matte": "matte",
-    "normals": "normals",
-    "albedo": "albedo",
-    "background": "environment_background",
+    "foreground": ("foreground",),
+    "matte": ("plate_matte", "matte"),
+    "normals": ("normals",),
+    "albedo": ("albedo",),
+    "background": ("environment_background",),
 }
-"""Name of a port → node that makes such a picture where no clip brings it."""
+"""Name of a port → nodes that make such a picture where no clip brings it, best first."""
 
+_LIGHT = In(Environment, "")
 _WITH_ALPHA = {"sources": ["R", "G", "B", "b.A"], "names": ["R", "G", "B", "A"]}
 
 
@@ -57,26 +60,33 @@ class Chain:
         self.steps: dict[str, Step] = {}
         self.clips: dict[str, Clip] = {}
         self.choices: dict[str, Choice] = {}
+        self.pictures: dict[str, list[str]] = {}
         self._made: dict[type, list[str]] = {}
         self._modifiers: list[str] = []
-        pictures = [
-            name
-            for name, port in target.inputs().items()
-            if _is_picture(port) and not port.optional and name not in CHAIN
-        ]
-        self._main = "plate" if "plate" in pictures else next(iter(pictures), "plate")
+        ports = target.inputs()
+        needed = [name for name, port in ports.items() if _is_picture(port) and not port.optional]
+        # Without plate and matte a node works on finished pictures, as an application has them.
+        self._finishes = bool(needed) and not {"plate", "matte"} & set(ports)
+        self._main = needed[0] if self._finishes else "plate"
 
     def effect(self) -> Effect:
         """Return the effect.
 
         Raises:
-            Unfit: the node needs what nothing brings.
+            Unfit: the node needs what nothing brings, or shows nothing that has to do with Source.
         """
         name = self._node(self.target, self.target.id)
+        first = {key: choice.options[0] for key, choice in self.choices.items()}
+        needed = [clip.name for clip in self.clips.values() if not clip.optional]
+        output = next(iter(self.target.outputs()))
+        graph, _ = resolve(self.steps, [f"{name}.{output}"], needed, first)
+        if SOURCE not in graph.nodes:
+            raise Unfit(f"{name} does without {SOURCE}")
         finished = self._finish(name)
-        shown = passes(self.registry, self.steps, self.clips, self.choices, name, finished)
         clips = dict(sorted(self.clips.items(), key=lambda item: item[1].optional))
-        return Effect(self.target, self.steps, clips, self.choices, shown)
+        effect = Effect(self.target, self.steps, clips, self.choices, [])
+        effect.passes.extend(passes(self.registry, effect, finished, self.pictures))
+        return effect
 
     def _node(
         self, node: type[Node], name: str, group: str = "", when: tuple[str, str] | None = None
@@ -84,7 +94,11 @@ class Chain:
         """Add a node and all that feeds it, and return its name."""
         wires = {}
         for key, port in node.inputs().items():
-            sources = self._sources(port)
+            sources = self._sources(port, direct=node is self.target)
+            if key == "plate" and any(_brings(out, _LIGHT) for out in node.outputs().values()):
+                # Light is estimated from what is behind the subject, wherever that is known.
+                behind = self._clip("Background", "background_clip", port)
+                sources = {"": [*behind, *sources[""]]}
             if any(sources.values()):
                 wires[key] = Wire(port, sources)
             elif not port.optional:
@@ -120,13 +134,16 @@ class Chain:
             colour = self._add(
                 "foreground", Foreground, {}, plate=self._picture(ports["plate"]), matte=matte
             )
+            self.pictures["foreground"] = colour
         straight = self._add("straight", Shuffle, _WITH_ALPHA, image=colour, b=matte)
         return self._add("cutout", Premult, {}, image=straight)
 
-    def _sources(self, port: In) -> dict[str, list[str]]:
-        """Return what may feed a port, by label."""
+    def _sources(self, port: In, *, direct: bool) -> dict[str, list[str]]:
+        """Return what may feed a port, by label; `direct` for one of the target itself."""
         if _is_picture(port):
-            return {} if port.many else {"": self._picture(port)}
+            return {} if port.many else {"": self._picture(port, direct=direct)}
+        if Layers in port.types:
+            return {}
         if port.many:
             label = port.name.removesuffix("s")
             slots = [f"{label}{number}" for number in range(1, SLOTS + 1)]
@@ -136,26 +153,39 @@ class Chain:
             self._made[kind] = self._make(port, "", off=port.optional)
         return {"": self._made[kind]}
 
-    def _picture(self, port: In) -> list[str]:
+    def _picture(self, port: In, *, direct: bool = False) -> list[str]:
         """Return a clip, and the node that makes the picture where the clip is not connected."""
         name = port.name
         if name == "guide":
-            trimap = self._clip("Trimap", "trimap", port)
-            mask = self._clip("Mask", "mask", Trimap.inputs()["matte"])
+            trimap = self._clip("Trimap", "trimap_clip", port)
+            mask = self._clip("Mask", "mask_clip", Trimap.inputs()["matte"])
             return [*trimap, *self._add("guide", Trimap, {"measure": "subject"}, matte=mask)]
         if name in ("plate", self._main):
             return self._clip("Source", SOURCE, port, optional=False)
-        maker = self.registry.get(CHAIN.get(name, ""))
-        if maker is None:
-            return self._clip(_camel(name), name, port, optional=port.optional)
-        if maker is self.target:
-            return [f"{maker.id}.{next(iter(maker.outputs()))}"]
-        clip = self._clip(_camel(name), f"{name}_clip", port)
-        if name not in self.steps:
-            self._node(maker, name, name)
-            if name == "background":
-                self._follow(name)
-        return [*clip, f"{name}.{next(iter(maker.outputs()))}"]
+        if name == "sample":
+            return [*self._clip("Sample", "sample_clip", port), f"{SOURCE}.image"]
+        makers = self._pictured(name)
+        if not makers:
+            optional = port.optional or not direct
+            return self._clip(_camel(name), f"{name}_clip", port, optional=optional)
+        if self.target in makers:
+            return [f"{self.target.id}.{next(iter(self.target.outputs()))}"]
+        found = self._clip(_camel(name), f"{name}_clip", port)
+        for maker in makers:
+            step = name if maker is makers[-1] else maker.id
+            if step not in self.steps:
+                self._node(maker, step, step)
+                if name == "background":
+                    self._follow(step)
+            found.append(f"{step}.{next(iter(maker.outputs()))}")
+        self.pictures[name] = found
+        return found
+
+    def _pictured(self, name: str) -> list[type[Node]]:
+        """Return the nodes that make a picture of this name, best first; none for finished ones."""
+        if self._finishes or (name == "background" and not self._modifiers):
+            return []
+        return [self.registry[id] for id in CHAIN.get(name, ()) if id in self.registry]
 
     def _clip(self, clip: str, step: str, port: In, *, optional: bool = True) -> list[str]:
         """Add a clip and return the reference to its Input node."""
@@ -247,7 +277,7 @@ def _camel(name: str) -> str:
 
 
 def _is_picture(port: In | Out) -> bool:
-    return any(issubclass(t, Image | Layers) for t in port.types)
+    return any(issubclass(t, Image) for t in port.types)
 
 
 def _brings(out: Out, port: In) -> bool:

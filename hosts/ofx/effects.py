@@ -1,8 +1,8 @@
 """The effects of an OpenFX application: what each is made of, and which nodes are one.
 
-A node is an **effect** when one of its outputs is a picture, when everything it must have can be made
-of knobs and of pictures that an application has, and when its job is not one that every application
-does itself (`FOREIGN`).
+A node is an **effect** when one of its outputs is a picture, when everything it must have can be
+made of knobs and of pictures that an application has, when what it shows lies over the clip Source,
+and when its job is not one that every application does itself (`FOREIGN`).
 
 An effect's graph is written with **alternatives**: each port names the references it would take,
 best first. A reference counts when its step is there: a clip's when the clip is connected, a
@@ -14,6 +14,7 @@ network, and what nobody needs is left out. The plug-in resolves the alternative
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -117,7 +118,8 @@ class Pass:
         doc: what it shows.
         layer: the layer wanted where the reference has several, or "".
         data: whether it holds numbers rather than light.
-        premultiplied: whether its colour is multiplied by an alpha of its own.
+        premultiplied: whether it has an alpha that its colour is multiplied by; a mask is white
+            with itself as alpha, and a pass without an alpha is opaque.
     """
 
     name: str
@@ -153,17 +155,11 @@ def effects(registry: Registry) -> list[Effect]:
 
     found = []
     for node in registry.values():
-        outputs = node.outputs().values()
-        if node.category in FOREIGN or not any(
-            issubclass(t, Image) for o in outputs for t in o.types
-        ):
+        shown = [t for out in node.outputs().values() for t in out.types if issubclass(t, Image)]
+        if node.category in FOREIGN or not shown:
             continue
-        try:
-            effect = Chain(registry, node).effect()
-        except Unfit:
-            continue
-        if SOURCE in effect.steps:
-            found.append(effect)
+        with suppress(Unfit):
+            found.append(Chain(registry, node).effect())
     return found
 
 
@@ -202,7 +198,7 @@ def resolve(
         raise Unfit(target[0])
     needed = {reference.partition(".")[0]}
     found: list[tuple[str, dict[str, Any]]] = []
-    for name, step in reversed(steps.items()):
+    for name, step in reversed(list(steps.items())):
         if name not in needed:
             continue
         inputs: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""The table that the bundle reads when an application loads it: every effect, from the declarations.
+"""The table the bundle reads when an application loads it: every effect, from the declarations.
 
 `python -m relume.hosts.ofx.generate relume.json` writes it.
 """

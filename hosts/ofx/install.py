@@ -17,7 +17,7 @@ SHARED = Path("/usr/OFX/Plugins")
 
 
 def _folder() -> Path:
-    """Return the first folder of `$OFX_PLUGIN_PATH`, else the machine's own where it may be written.
+    """Return the first folder of `$OFX_PLUGIN_PATH`, else the machine's own if it can be written.
 
     Raises:
         UsageError: neither is there for this user.

@@ -148,9 +148,8 @@ def _value(knob: Knob[Any]) -> Param:
             "default": knob.choices.index(knob.default),
         }
     if isinstance(knob, Colour | OptionalColour):
-        grey = _nearest(1.0, knob.min, knob.max)
-        default = list(knob.default) if knob.default is not None else [grey] * 3
-        return {"type": "rgb", "default": default, **_range(knob)}
+        colour = knob.default or (_nearest(1.0, knob.min, knob.max),) * 3
+        return {"type": "rgb", "default": list(colour), **_range(knob)}
     stored = knob.json(knob.default)
     if isinstance(knob, Ints | Floats | Texts):
         stored = ", ".join(f"{item:g}" if isinstance(item, float) else str(item) for item in stored)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from relume.evaluate import Evaluator, Settings
 from relume.frames import Shot
-from relume.hosts.ofx.effects import OFF, Choice, Clip, Pass, Step, resolve
+from relume.hosts.ofx.effects import OFF, Effect, Pass, Step, resolve
 from relume.image import DATA, Image, Layers
 from relume.node import Registry
 from relume.nodes.input import Input
@@ -18,76 +17,73 @@ _CHANNELS = {"colour": ("R", "G", "B", "A"), "mask": ("A",), "vector": ("X", "Y"
 
 
 def passes(
-    registry: Registry,
-    steps: Mapping[str, Step],
-    clips: Mapping[str, Clip],
-    choices: Mapping[str, Choice],
-    target: str,
-    finished: list[str],
+    registry: Registry, effect: Effect, finished: list[str], pictures: Mapping[str, list[str]]
 ) -> list[Pass]:
     """Return the passes of an effect, the picture itself first.
 
     Args:
         registry: the node types.
-        steps: its graph.
-        clips: its clips.
-        choices: its choices.
-        target: name of the step that the effect is named after.
+        effect: the effect without its passes.
         finished: the result ready to be merged, or empty.
+        pictures: what brings the pictures that are made on the way, by name.
     """
     found: dict[str, Pass] = {}
-    for key, out in steps[target].node.outputs().items():
+    target = effect.node.id
+    for key, out in effect.node.outputs().items():
         reference = f"{target}.{key}"
         if issubclass(out.types[0], Layers):
-            for layer, image in _layers(steps, clips, choices, reference).items():
+            for layer, image in _layers(effect, reference).items():
                 doc = f"Layer {layer}: {out.doc}"
                 found[layer] = Pass(layer, [reference], doc, layer, image.is_data)
         elif issubclass(out.types[0], Image):
-            premultiplied = key == "relit"
-            found[key] = Pass(key, [reference], out.doc, "", _is_data(registry, key), premultiplied)
+            found[key] = _picture(registry, key, [reference], out.doc)
     if finished:
         name = finished[0].partition(".")[0]
-        doc = steps[name].node.doc().partition("\n")[0]
+        doc = effect.steps[name].node.doc().partition("\n")[0]
         found[name] = Pass(name, finished, doc, premultiplied=True)
-    for name, step in steps.items():
-        for key, out in step.node.outputs().items():
-            picture = issubclass(out.types[0], Image)
-            if picture and not step.clip and not step.fixed and step.group and key not in found:
-                clip = [f"{name}_clip.image"] if f"{name}_clip" in steps else []
-                sources = [*clip, f"{name}.{key}"] if key == name else [f"{name}.{key}"]
-                called = name if key in ("image", "out") else key
-                data = _is_data(registry, called)
-                found.setdefault(called, Pass(called, sources, out.doc, data=data))
+    for name, sources in _on_the_way(effect, pictures).items():
+        step, _, output = sources[-1].partition(".")
+        doc = effect.steps[step].node.outputs()[output].doc
+        found.setdefault(name, _picture(registry, name, sources, doc))
     return list(found.values())
 
 
-def _is_data(registry: Registry, name: str) -> bool:
-    """Return whether a picture of this name holds numbers: a port that takes it says so."""
+def _on_the_way(effect: Effect, pictures: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """Return the pictures that an effect makes before its own, and what brings them."""
+    found = {name: list(sources) for name, sources in pictures.items()}
+    for sources in pictures.values():
+        for step, _, first in (source.partition(".") for source in sources):
+            outputs = effect.steps[step].node.outputs()
+            others = [key for key in outputs if key != first and not effect.steps[step].clip]
+            for key in others:
+                if issubclass(outputs[key].types[0], Image):
+                    found.setdefault(key, []).append(f"{step}.{key}")
+    return found
+
+
+def _picture(registry: Registry, name: str, sources: list[str], doc: str) -> Pass:
+    """Return a pass of one picture; a port that takes it says whether it holds numbers."""
     ports = [port for node in registry.values() for port in node.inputs().values()]
-    return name == "trimap" or any(p.name == name and p.colour == DATA for p in ports)
+    data = name == "trimap" or any(p.name == name and p.colour == DATA for p in ports)
+    vectors = name == "normals"
+    return Pass(name, sources, doc, "", data, name in ("relit", "out") or (data and not vectors))
 
 
-def _layers(
-    steps: Mapping[str, Step],
-    clips: Mapping[str, Clip],
-    choices: Mapping[str, Choice],
-    reference: str,
-) -> Layers:
+def _layers(effect: Effect, reference: str) -> Layers:
     """Return the layers of an output, found out on pictures of one pixel and without a network."""
     chosen = {
         name: next(
             option
             for option in choice.options
-            if option != OFF and not any(s.node.weights for s in _of(steps, name, option))
+            if option != OFF and not any(s.node.weights for s in _of(effect, name, option))
         )
-        for name, choice in choices.items()
+        for name, choice in effect.choices.items()
     }
-    graph, taken = resolve(steps, [reference], clips, chosen)
-    used: dict[str, type] = {node.type: steps[name].node for name, node in graph.nodes.items()}
-    registry: Any = Registry(used.values())
+    graph, taken = resolve(effect.steps, [reference], effect.clips, chosen)
+    registry = Registry({effect.steps[name].node for name in graph.nodes})
     externals = {}
     for name in graph.find(Input):
-        kind = clips[steps[name].clip].kind
+        kind = effect.clips[effect.steps[name].clip].kind
         graph.nodes[name].knobs = {"serial": name}
         externals[name] = Image(
             np.ones((1, 1, len(_CHANNELS[kind])), np.float32),
@@ -99,5 +95,5 @@ def _layers(
     return result
 
 
-def _of(steps: Mapping[str, Step], choice: str, option: str) -> list[Step]:
-    return [step for step in steps.values() if step.when == (choice, option)]
+def _of(effect: Effect, choice: str, option: str) -> list[Step]:
+    return [step for step in effect.steps.values() if step.when == (choice, option)]

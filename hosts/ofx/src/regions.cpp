@@ -22,11 +22,8 @@ OfxStatus clip_preferences(const Instance &instance, Properties out) {
   const Pass &pass = instance.pass();
   out.set("OfxImageClipPropComponents_Output", kOfxImageComponentRGBA);
   out.set("OfxImageClipPropDepth_Output", kOfxBitDepthFloat);
-  // A mask or a pass without an alpha of its own goes out with an alpha that multiplies nothing.
-  bool mask = pass.data && pass.name != "normals";
-  bool premultiplied = pass.premultiplied || mask;
   out.set(kOfxImageEffectPropPreMultiplication,
-          premultiplied ? kOfxImagePreMultiplied : kOfxImageOpaque);
+          pass.premultiplied ? kOfxImagePreMultiplied : kOfxImageOpaque);
   for (const Clip &clip : instance.effect.clips) {
     std::string property = "OfxImageClipPropDepth_" + clip.name;
     if (instance.clip(clip.name).connected()) out.set(property.c_str(), kOfxBitDepthFloat);
