@@ -714,7 +714,7 @@ def _start(command: list[str]) -> subprocess.Popen[bytes]:
     if sys.platform == "win32":
         options = {"creationflags": 0x00000008 | 0x00000200}  # detached, in a group of its own
     try:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [*command, "worker"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -728,6 +728,9 @@ def _start(command: list[str]) -> subprocess.Popen[bytes]:
             f"relume cannot be started as `{_shown(command)}` ({error.strerror}); run `relume "
             "host install`, or set RELUME_COMMAND."
         ) from error
+    # It outlives many a client; when it ends, nothing of it shall remain in the host.
+    threading.Thread(target=process.wait, daemon=True).start()
+    return process
 
 
 def _shown(words: Iterable[str]) -> str:

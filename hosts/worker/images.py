@@ -21,7 +21,6 @@ from relume.media.repair import not_finite, repair
 LAYOUTS = ("interleaved", "planar")
 ROWS = ("top_down", "bottom_up")
 _LARGEST = 1 << 17
-_COLOURED = {"R", "G", "B", "Y"}
 
 F32 = NDArray[np.float32]
 
@@ -102,12 +101,12 @@ class Loan:
         y = fields.whole("y", 0, least=-(1 << 24), most=1 << 24)
         data = Box(x, y, x + width, y + height)
         display = fields.window("display")
-        needed = _COLOURED & set(channels)
+        light = bool({"R", "G", "B"} & set(channels)) or ("Y" in channels and "X" not in channels)
         return cls(
             serial=serial,
             shape=shape,
             channels=channels,
-            colour=fields.text("colour", None if needed else DATA),
+            colour=fields.text("colour", None if light else DATA),
             alpha=cast(
                 AlphaState, fields.choice("alpha", ("premultiplied", "straight"), "premultiplied")
             ),

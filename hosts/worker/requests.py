@@ -70,7 +70,7 @@ class Request:
         """
         frame = _frame(fields) if fields.has("frame") else None
         outputs = tuple(fields.entries("outputs", str, []))
-        document, graph, settings = _graph(fields, registry, settings, frame or 1)
+        document, graph, settings = _graph(fields, registry, settings, frame or 1, runs=False)
         return cls(graph, document, frame, settings, outputs)
 
     @classmethod
@@ -178,7 +178,7 @@ def _serials(given: object) -> str | dict[int, str]:
 
 
 def _graph(
-    fields: Fields, registry: Registry, settings: Settings, frame: int
+    fields: Fields, registry: Registry, settings: Settings, frame: int, *, runs: bool = True
 ) -> tuple[str, Graph, Settings]:
     """Return the document as text, the graph ready to run, and the settings with its shot."""
     text = json.dumps(fields.mapping("graph"))
@@ -189,7 +189,8 @@ def _graph(
         raise Malformed(f"the folder '{folder}' is no absolute path")
     graph = Graph.from_json(text, registry)
     document = graph.to_json(registry)
-    _make_absolute(graph, registry, folder)
+    if folder or runs:
+        _make_absolute(graph, registry, folder)
     whole = Shot.parse(shot) if shot else resolve_shot(graph, registry, [frame])
     return document, graph, replace(settings, shot=whole)
 
