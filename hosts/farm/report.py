@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from relume.errors import InputError, OutputError, RelumeError, UsageError
+from relume.errors import InputError, RelumeError, UsageError
+from relume.files import replacing
 from relume.hosts.farm.preview import shrunk
 from relume.hosts.farm.report_page import MARK, Sample, page
 from relume.hosts.farm.verify import Fingerprint, Verification, verify
@@ -107,16 +108,8 @@ def write_report(
     found = verify(pattern, frames, fingerprint=fingerprint)
     shown = [_sample(found, frame, plate) for frame in _chosen(found, samples)]
     text = page(found, shown, log)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".report.", dir=path.parent) as folder:
-            whole = Path(folder) / "report.html"
-            whole.write_text(text, encoding="utf-8", errors="replace")
-            whole.replace(path)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {target}: {error.strerror}", way_out="Choose another folder"
-        ) from error
+    with replacing(path) as whole:
+        whole.write_text(text, encoding="utf-8", errors="replace")
     return found
 
 
