@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import cast
 
-from relume.compositing.levels import White, cast_of_light, match_levels, measure_levels
+from relume.compositing.levels import By, cast_of_light, match_levels, measure_levels
 from relume.context import Context
 from relume.image import Image, Layers
-from relume.knobs import Bool, Choice, Float
+from relume.knobs import Choice, Float
 from relume.node import In, Node, Out
 
 
@@ -34,13 +34,19 @@ class MatchLevels(Node):
         optional=True,
     )
     out = Out(Image, "The picture, premultiplied where it has an alpha.")
-    amount = Float(1.0, "How far to go: 0 is not at all, 1 all the way.", min=0, max=1)
-    black = Bool(True, "Match the black level.")
-    white = Choice(
+    black = Float(1.0, "How far to match the black level: 0 is not at all.", min=0, max=1)
+    white = Float(
+        0.5,
+        "How far to match the white point, in stops: half-way is safe where it can only be guessed "
+        "from the picture.",
+        min=0,
+        max=1,
+    )
+    by = Choice(
         "colour",
         "`colour` turns the white point and keeps the luminance of grey, `level` matches the "
-        "brightest of each channel, `off` leaves white alone.",
-        choices=("colour", "level", "off"),
+        "brightest of each channel.",
+        choices=("colour", "level"),
     )
     share = Float(
         0.5, "Pixels darker than black, and brighter than white.", unit="per cent", min=0, max=25
@@ -60,10 +66,5 @@ class MatchLevels(Node):
             seen = cast_of_light(light["diffuse_light"], sample)
             own = own if seen is None else own.seen_under(seen)
         return match_levels(
-            image,
-            own,
-            wanted,
-            black=self.black,
-            white=cast(White, self.white),
-            amount=self.amount,
+            image, own, wanted, black=self.black, white=self.white, by=cast(By, self.by)
         )

@@ -15,7 +15,7 @@ from relume.image import Image
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
-White = Literal["off", "colour", "level"]
+By = Literal["colour", "level"]
 
 LONG = 512
 """Pixels along the long side of the averages that are measured, so that no grain is."""
@@ -49,11 +49,12 @@ class Levels:
 def measure_levels(image: Image, share: float = 0.5) -> Levels | None:
     """Return the levels of a picture, or None where there is too little of it.
 
-    The cast is found from edges: the differences between surfaces are grey on the mean, which a
-    large blue sky does not change.
+    The cast lies between two guesses, each wrong where the other is right: that the brightest is
+    white, and that the differences between surfaces are grey, which a blue sky does not change.
 
     Source: van de Weijer, Gevers and Gijsenij 2007, Edge-Based Color Constancy, section III, of
-    order 1; a percentile takes the place of their norm, which a lamp of 10⁵ would decide alone.
+    orders 0 and 1; a percentile takes the place of their norm, which a lamp of 10⁵ would decide
+    alone.
 
     Args:
         image: R, G, B, scene-linear, unbounded; with A, only what it covers is measured.
@@ -67,7 +68,9 @@ def measure_levels(image: Image, share: float = 0.5) -> Levels | None:
     across = np.abs(np.diff(pixels, axis=1))[solid[:, 1:] & solid[:, :-1]]
     down = np.abs(np.diff(pixels, axis=0))[solid[1:] & solid[:-1]]
     steps = np.concatenate((across, down))
-    cast = np.percentile(steps, EDGES, axis=0) if len(steps) else np.ones(3)
+    edge = np.percentile(steps, EDGES, axis=0) if len(steps) else np.ones(3)
+    span = white - black
+    cast = np.sqrt(edge * span) if (edge > 0).all() and (span > 0).all() else np.ones(3)
     return Levels(black, white, cast)
 
 
@@ -88,9 +91,9 @@ def match_levels(
     own: Levels,
     wanted: Levels,
     *,
-    black: bool = True,
-    white: White = "colour",
-    amount: float = 1.0,
+    black: float = 1.0,
+    white: float = 1.0,
+    by: By = "colour",
 ) -> Image:
     """Bring the levels of a picture to those of another.
 
@@ -100,24 +103,21 @@ def match_levels(
         image: R, G, B with or without A, scene-linear.
         own: the levels of the picture.
         wanted: the levels of the other.
-        black: whether to match the darkest.
-        white: `colour` turns the cast of the picture into that of the other and keeps the
-            luminance of grey; `level` matches the brightest of each channel; `off` neither.
-        amount: 0 leaves the picture as it is, 1 matches it.
+        black: how far to bring the darkest, 0 to 1.
+        white: how far to bring white, 0 to 1, in stops.
+        by: `colour` turns the cast of the picture into that of the other and keeps the luminance
+            of grey; `level` matches the brightest of each channel.
 
     Returns:
         The same channels and windows, premultiplied where there is an A.
     """
-    gain = np.ones(3)
-    if white == "level":
-        base = black * own.black, black * wanted.black
-        gain = _ratio(wanted.white - base[1], own.white - base[0])
-    elif white == "colour":
-        gain = _ratio(wanted.cast, own.cast)
+    if by == "level":
+        span = wanted.white - black * wanted.black, own.white - black * own.black
+        gain = _ratio(*span) ** white
+    else:
+        gain = _ratio(wanted.cast, own.cast) ** white
         gain = gain / (gain @ np.array(LUMINANCE))
-    lift = wanted.black - gain * own.black if black else np.zeros(3)
-    gain = 1.0 + amount * (gain - 1.0)
-    lift = amount * lift
+    lift = black * (wanted.black - gain * own.black)
     source = premultiply(image)
     cover = source.take("A") if source.has("A") else np.float32(1)
     graded = source.rgb * gain.astype(np.float32) + lift.astype(np.float32) * cover

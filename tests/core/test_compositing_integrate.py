@@ -20,7 +20,7 @@ from relume.compositing.grain import (
     measure_grain,
     remove_grain,
 )
-from relume.compositing.levels import White, cast_of_light, match_levels, measure_levels
+from relume.compositing.levels import By, cast_of_light, match_levels, measure_levels
 from relume.compositing.merge import over
 from relume.compositing.wrap import REACH, light_wrap
 from relume.errors import UsageError
@@ -138,33 +138,39 @@ def test_a_grade_is_undone_exactly():
     np.testing.assert_allclose(wanted.black, GAIN * own.black + LIFT, rtol=1e-5)
     np.testing.assert_allclose(wanted.white, GAIN * own.white + LIFT, rtol=1e-5)
     np.testing.assert_allclose(wanted.cast, GAIN * own.cast, rtol=1e-4)
-    matched = match_levels(picture, own, wanted, white="level")
+    matched = match_levels(picture, own, wanted, by="level")
     np.testing.assert_allclose(matched.pixels, graded.pixels, rtol=1e-4, atol=1e-5)
     # The colour of white alone keeps the luminance of grey.
-    turned = match_levels(picture, own, wanted, black=False).pixels / picture.pixels
+    turned = match_levels(picture, own, wanted, black=0).pixels / picture.pixels
     np.testing.assert_allclose(turned / turned[..., :1], GAIN / GAIN[0] + 0 * turned, rtol=1e-4)
     assert turned[0, 0] @ (0.2722287, 0.6740818, 0.0536895) == pytest.approx(1, rel=1e-4)
-    lifted = match_levels(picture, own, wanted, white="off").pixels - picture.pixels
+    half = match_levels(picture, own, wanted, black=0, white=0.5).pixels / picture.pixels
+    np.testing.assert_allclose(half / half[..., :1], np.sqrt(GAIN / GAIN[0]) + 0 * half, rtol=1e-4)
+    lifted = match_levels(picture, own, wanted, white=0).pixels - picture.pixels
     np.testing.assert_allclose(lifted, wanted.black - own.black + 0 * lifted, atol=1e-5)
 
 
-@pytest.mark.parametrize("white", ["off", "colour", "level"])
-def test_levels_that_are_alike_change_nothing(white: White):
+@pytest.mark.parametrize("by", ["colour", "level"])
+def test_levels_that_are_alike_change_nothing(by: By):
     picture = plain()
     own = measure_levels(picture)
     assert own is not None
-    matched = match_levels(picture, own, own, white=white)
+    matched = match_levels(picture, own, own, by=by)
     np.testing.assert_allclose(matched.pixels, picture.pixels, rtol=1e-5, atol=1e-6)
 
 
-def test_the_amount_is_a_mix_and_premultiplied_colour_stays_so():
+def test_nothing_asked_for_changes_nothing_and_premultiplied_colour_stays_so():
     front, other = cut_out(), plain()
     own, wanted = measure_levels(front), measure_levels(other)
     assert own is not None and wanted is not None
     whole = match_levels(front, own, wanted).pixels
-    half = match_levels(front, own, wanted, amount=0.5).pixels
-    np.testing.assert_allclose(half, (front.pixels + whole) / 2, atol=1e-5)
-    np.testing.assert_array_equal(match_levels(front, own, wanted, amount=0).pixels, front.pixels)
+    half = match_levels(front, own, wanted, black=0.5, white=0).pixels
+    lifted = (half - front.pixels)[..., :3]
+    np.testing.assert_allclose(
+        lifted, 0.5 * (wanted.black - own.black) * front.take("A"), atol=1e-5
+    )
+    same = match_levels(front, own, wanted, black=0, white=0).pixels
+    np.testing.assert_allclose(same, front.pixels, rtol=1e-6)
     nothing = front.take("A")[..., 0] == 0
     assert nothing.any() and not whole[nothing].any()
 

@@ -104,7 +104,7 @@ def test_lights_of_every_kind() -> None:
 
 
 def test_a_subject_is_joined_with_its_background_step_by_step() -> None:
-    join = Integration(levels={"amount": 0.5}, wrap={"radius": 12.0}, grain={"seed": 3})
+    join = Integration(levels={"white": 0.5}, wrap={"radius": 12.0}, grain={"seed": 3})
     graph = relight_graph(Plate("p.exr", proxy=3), KEY, "o.exr", Backdrop("b.exr", join=join))
     graph.check(REGISTRY)
     assert graph.nodes["over"].inputs["foreground"] == "grain"
