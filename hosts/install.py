@@ -168,6 +168,24 @@ def problems(name: str, folder: Path | None = None) -> tuple[Path, list[str]]:
     return folder, found + host.check(folder)
 
 
+def worker_problems() -> list[str]:
+    """Return what keeps applications from rendering, a sentence each; starts a worker to see."""
+    from relume.hosts.worker.client import RelumeError, Worker
+
+    try:
+        with Worker("relume host check") as worker:
+            worker.connect()
+            version = worker.about["relume"]
+    except RelumeError as error:
+        return [str(error)]
+    if version != __version__:
+        return [
+            f"The worker that runs is of relume {version}, this is {__version__}; end it with "
+            "`relume worker --stop`."
+        ]
+    return []
+
+
 def where(name: str, folder: Path | None = None) -> Path:
     """Return the folder named, that of the last installation, or the application's."""
     host = find(name)
@@ -198,10 +216,10 @@ def _relative(path: str) -> str:
 
 
 def _make_folders(folder: Path, files: Mapping[str, bytes]) -> list[str]:
-    """Make the folders that the files need; return the new ones below `folder`, outermost first."""
+    """Make the folders that the files need; return the new ones, outermost first, from `folder`."""
+    made = [] if folder.is_dir() else ["."]
     folder.mkdir(parents=True, exist_ok=True)
     needed = {str(p) for path in files for p in PurePosixPath(path).parents if p.parts}
-    made = []
     for path in sorted(needed):
         if not (folder / path).is_dir():
             (folder / path).mkdir()

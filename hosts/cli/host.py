@@ -61,8 +61,9 @@ def uninstall(name: str, folder: Path | None) -> None:
 def check(name: str, folder: Path | None) -> int:
     """Say whether the application NAME has what it needs, and whether the worker answers."""
     place, problems = hosts.problems(name, folder)
+    problems += hosts.worker_problems()
     for problem in problems:
         click.echo(problem)
     if not problems:
-        click.echo(f"{hosts.find(name).title}: in place in {place}.")
+        click.echo(f"{hosts.find(name).title}: in place in {place}; the worker answers.")
     return Exit.VERIFICATION if problems else Exit.DONE

@@ -296,10 +296,12 @@ class Worker:
             raise RelumeError("relume's worker cannot hold the images of this frame.", "memory")
 
     def shut_down(self) -> None:
-        """End the worker, if there is one."""
+        """End the worker, if there is one, and return once it has left."""
         with self._lock:
             try:
-                (self._connection or self._open()).ask("shutdown", {}, _SOON)
+                connection = self._connection or self._open()
+                connection.ask("shutdown", {}, _SOON)
+                connection.wait_for_end(_SOON)
             except (OSError, _Ended, ValueError, RelumeError):
                 pass
             self.close()
@@ -521,6 +523,12 @@ class _Connection:
             return self._readable(0.0) and not self._socket.recv(1, socket.MSG_PEEK)
         except (OSError, ValueError):
             return True
+
+    def wait_for_end(self, seconds: float) -> None:
+        """Wait until the worker has left."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not self.has_ended():
+            time.sleep(_POLL)
 
     def segment(self, name: str, size: int) -> _Segment:
         """Return shared memory of at least `size` bytes, the same again while it is enough."""
