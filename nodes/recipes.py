@@ -17,6 +17,8 @@ from relume.nodes.adjust_light import AdjustLight
 from relume.nodes.albedo import Albedo
 from relume.nodes.defocus import Defocus
 from relume.nodes.environment_background import EnvironmentBackground
+from relume.nodes.environment_image import EnvironmentImage
+from relume.nodes.estimate_light import EstimateLight
 from relume.nodes.exposure_anchor import ExposureAnchor
 from relume.nodes.foreground import Foreground
 from relume.nodes.integration import Integration, proxied
@@ -50,6 +52,9 @@ ENVIRONMENT = "environment"
 
 ORIGINAL = "original"
 """As a light: the one the plate was filmed under."""
+
+BACKGROUND = "background"
+"""As a light: what the background picture says of it; `background:FILE` is another picture."""
 
 RIG = "rig:"
 """As a light: what the name of a preset of LightRig begins with."""
@@ -121,16 +126,19 @@ class Lighting:
     """The lights of a picture.
 
     Attributes:
-        lights: name → environment file, `rig:PRESET`, `original`, or knobs.
+        lights: name → environment file, `rig:PRESET`, `original`, `background`, or knobs; those of
+            a light estimated from a picture have `background` for `file`.
         adjust: knobs of AdjustLight, for every light.
         each: name → knobs of AdjustLight for that light alone, which win.
         relight: knobs of Relight.
+        estimate: knobs of EstimateLight, for every light that is estimated.
     """
 
     lights: Mapping[str, Source]
     adjust: Knobs = field(default_factory=dict)
     each: Mapping[str, Knobs] = field(default_factory=dict)
     relight: Knobs = field(default_factory=dict)
+    estimate: Knobs = field(default_factory=dict)
 
     def knobs_of(self, name: str) -> dict[str, Any]:
         """Return the knobs of the AdjustLight of one light."""
@@ -146,7 +154,7 @@ def relight_graph(
     """
     graph = Graph()
     _add_transport(graph, plate)
-    _add_relight(graph, lighting, "transport")
+    _add_relight(graph, lighting, "transport", _background_of(backdrop, plate.proxy))
     picture = _add_backdrop(graph, backdrop, lighting, "plate", plate.proxy)
     _add_write(
         graph,
@@ -200,11 +208,26 @@ def albedo_graph(plate: Plate, write: Source) -> Graph:
     return graph
 
 
-def light_graph(light: Source, write: Source) -> Graph:
-    """Return the graph that convolves an environment and writes its maps."""
+def light_graph(light: Source, write: Source, estimate: Knobs | None = None) -> Graph:
+    """Return the graph that convolves an environment and writes its maps.
+
+    Args:
+        light: the environment.
+        write: where to.
+        estimate: knobs of EstimateLight, for a light that is estimated.
+    """
     graph = Graph()
-    graph.add("maps", LightLayers, light_maps=_add_maps(graph, "light", light))
+    graph.add("maps", LightLayers, light_maps=_add_maps(graph, "light", light, estimate or {}))
     _add_write(graph, write, maps="maps")
+    return graph
+
+
+def environment_graph(light: Source, write: Source, estimate: Knobs | None = None) -> Graph:
+    """Return the graph that writes an environment itself, see `light_graph`."""
+    graph = Graph()
+    around = _add_environment(graph, "light", light, estimate or {})
+    graph.add("picture", EnvironmentImage, environment=around)
+    _add_write(graph, write, rgba="picture")
     return graph
 
 
@@ -246,7 +269,7 @@ def shade_graph(
     """Return the graph that relights an analysed plate; no network runs."""
     graph = Graph()
     graph.add("plate", ReadTransport, _knobs(transport))
-    _add_relight(graph, lighting, "plate.transport")
+    _add_relight(graph, lighting, "plate.transport", _background_of(backdrop, 1))
     picture = _add_backdrop(graph, backdrop, lighting, "relight.relit", 1)
     _add_write(
         graph,
@@ -318,30 +341,59 @@ def _add_transport(graph: Graph, plate: Plate) -> None:
     graph.add("transport", Transport, None, **plate.subject, normals="normals", albedo="albedo")
 
 
-def _add_maps(graph: Graph, name: str, source: Source) -> str:
-    """Add an environment and its maps, and return the reference to the maps."""
+def _add_environment(
+    graph: Graph, name: str, source: Source, estimate: Knobs, background: str | None = None
+) -> str:
+    """Add an environment and return the reference to it.
+
+    Args:
+        graph: the graph.
+        name: of the light.
+        source: what it is.
+        estimate: knobs of EstimateLight.
+        background: reference to the background picture, at its full size.
+    """
+    wanted = f"{name}_environment"
     knobs = _knobs(source)
     if isinstance(source, str) and source.startswith(RIG):
         knobs = {"preset": source.removeprefix(RIG)}
-    kind = LightRig if "preset" in knobs else ReadEnvironment
-    graph.add(f"{name}_environment", kind, knobs)
-    return graph.add(f"{name}_maps", PrefilterLight, environment=f"{name}_environment")
+    if source == BACKGROUND and background is None:
+        raise UsageError(
+            "there is no background picture to take the light from",
+            way_out=f"Give a background picture, or {BACKGROUND}:FILE as the light",
+        )
+    if source == BACKGROUND and background is not None:
+        return graph.add(wanted, EstimateLight, estimate, plate=background)
+    if BACKGROUND in knobs:
+        knobs["file"] = knobs.pop(BACKGROUND)
+        graph.add(f"{name}_picture", Read, knobs)
+        return graph.add(wanted, EstimateLight, estimate, plate=f"{name}_picture")
+    return graph.add(wanted, LightRig if "preset" in knobs else ReadEnvironment, knobs)
 
 
-def _add_light(graph: Graph, name: str, source: Source, adjust: Knobs) -> str:
-    """Add one light and return the reference to it."""
-    if source == ORIGINAL:
-        light = graph.add(f"{name}_original", OriginalLight)
-    else:
-        light = _add_maps(graph, name, source)
-    return graph.add(f"{name}_light", AdjustLight, adjust, light=light)
+def _add_maps(
+    graph: Graph, name: str, source: Source, estimate: Knobs, background: str | None = None
+) -> str:
+    """Add an environment and its maps, and return the reference to the maps."""
+    around = _add_environment(graph, name, source, estimate, background)
+    return graph.add(f"{name}_maps", PrefilterLight, environment=around)
 
 
-def _add_relight(graph: Graph, lighting: Lighting, transport: str) -> None:
-    lights = {
-        name: _add_light(graph, name, source, lighting.knobs_of(name))
-        for name, source in lighting.lights.items()
-    }
+def _background_of(backdrop: Backdrop | None, proxy: int) -> str | None:
+    """Return the reference to the background picture at its full size, if there is one."""
+    if backdrop is None or backdrop.picture == ENVIRONMENT:
+        return None
+    return "background" if proxy == 1 else "background_full"
+
+
+def _add_relight(graph: Graph, lighting: Lighting, transport: str, background: str | None) -> None:
+    lights: dict[str, str] = {}
+    for name, source in lighting.lights.items():
+        if source == ORIGINAL:
+            light = graph.add(f"{name}_original", OriginalLight)
+        else:
+            light = _add_maps(graph, name, source, lighting.estimate, background)
+        lights[name] = graph.add(f"{name}_light", AdjustLight, lighting.knobs_of(name), light=light)
     graph.add("relight", Relight, lighting.relight, transport=transport, lights=lights)
 
 

@@ -18,7 +18,7 @@ from relume.exposure import LUMINANCE
 from relume.geometry.camera import Camera
 from relume.image import Image
 from relume.light import fills, latlong, rig
-from relume.light.seen import View, ceiling, warp
+from relume.light.seen import Seen, View, ceiling, warp
 from relume.light.types import Environment
 
 if TYPE_CHECKING:
@@ -61,22 +61,6 @@ class SunOverride:
         return (self.azimuth, self.elevation, self.intensity) != (None, None, None)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Estimate:
-    """An environment, by what is known of it and what is guessed.
-
-    Attributes:
-        seen: H×2H×3 radiance of what the picture shows, 0 elsewhere.
-        guessed: H×2H×3 radiance to add: outside the picture, and where it is clipped.
-        to_level: 3×3 rotation from the environment's frame to the level one, whose +Y is up and
-            whose −Z is where the camera looks along the horizon.
-    """
-
-    seen: F32
-    guessed: F32
-    to_level: F64
-
-
 def estimate_environment(
     plate: Image,
     camera: Camera,
@@ -113,51 +97,52 @@ def estimate_environment(
         to_level = heading(camera.to_world)
     else:
         to_level = upwards(pitch_of(horizon, view)) @ camera.to_world.T
-    found = estimate(plate.rgb, view, to_level, fill=fill, model=model, clip=clip, height=height)
-    whole = found.seen + found.guessed
+    pixels = plate.rgb
+    clip = ceiling(pixels) if clip is None else clip
+    seen = warp(pixels, view, height, clip)
+    guessed = guess(seen, pixels, view, to_level, fill=fill, model=model, clip=clip)
+    shown = seen.kept + seen.burnt
     if sun is not None and sun.is_set:
-        whole = with_sun(found, sun)
+        whole = with_sun(shown, guessed, to_level, sun)
+    else:
+        whole = shown + guessed
     return Environment(Image(whole, ("R", "G", "B"), colour=plate.colour))
 
 
-def estimate(
+def guess(
+    seen: Seen,
     pixels: F32,
     view: View,
     to_level: F64,
     *,
-    fill: Fill = "network",
+    fill: Fill,
     model: LightNet | None = None,
-    clip: float | None = None,
-    height: int = HEIGHT,
-) -> Estimate:
-    """Estimate an environment in the frame of the world that the view's camera stands in.
+    clip: float = math.inf,
+) -> F32:
+    """Return the radiance, H×2H×3, to add to what a picture shows.
 
     Args:
-        pixels: H×W×3 of the view's data window.
-        view: how they were taken.
+        seen: what it shows, of an environment in the world that the view's camera stands in.
+        pixels: the picture, of the view's data window.
+        view: how it was taken.
         to_level: 3×3 rotation from that world to the level frame.
-        fill: how the rest is guessed.
+        fill: how to guess.
         model: the network.
-        clip: value from which pixels count as clipped; None to find it.
-        height: rows of the environment.
+        clip: value from which pixels count as clipped.
 
     Raises:
         UsageError: the fill needs a network and there is none.
     """
-    clip = ceiling(pixels) if clip is None else clip
-    seen = warp(pixels, view, height, clip)
-    around: F32
-    lost = np.zeros(3, np.float32)
+    height = len(seen.unseen)
+    unseen = seen.unseen[..., None]
     if fill == "mirror":
-        around = fills.mirror(pixels, view, height)
-    elif fill == "mean":
-        around = fills.mean(pixels, view)
-    elif model is None:
+        return unseen * fills.mirror(pixels, view, height)
+    if fill == "mean":
+        return unseen * fills.mean(pixels, view)
+    if model is None:
         raise UsageError("there is no network to guess with", way_out="Fill by mirror or mean")
-    else:
-        around, lost = fills.network(pixels, view, to_level, model, clip, height)
-    guessed = seen.unseen[..., None] * around + seen.burnt * lost
-    return Estimate(seen.kept + seen.burnt, guessed, to_level)
+    around, lost = fills.network(pixels, view, to_level, model, clip, height)
+    return unseen * around + seen.burnt * lost
 
 
 def heading(to_world: F64) -> F64:
@@ -186,33 +171,36 @@ def pitch_of(horizon: float, view: View) -> float:
     return math.degrees(math.atan((0.5 - horizon) * view.display.height / view.focal))
 
 
-def with_sun(found: Estimate, sun: SunOverride) -> F32:
+def with_sun(shown: F32, guessed: F32, to_level: F64, sun: SunOverride) -> F32:
     """Return an estimate's radiance, H×2H×3, with its main light replaced by a sun.
 
     The guessed light that stands out is gathered into a disc of the same colour and, unless the
     artist says otherwise, direction and intensity. What the picture shows stays.
 
     Args:
-        found: the estimate.
+        shown: H×2H×3 radiance of the picture, 0 outside it.
+        guessed: H×2H×3 radiance that is added to it.
+        to_level: 3×3 rotation from the environment's frame to the level one.
         sun: what the artist wants.
 
     Raises:
         UsageError: nothing stands out, and no intensity is given.
     """
-    height = len(found.guessed)
-    key = _standing_out(found.guessed)
+    height = len(guessed)
+    key = _standing_out(guessed)
     solid = np.repeat(latlong.solid_angles(height)[:, None], 2 * height, axis=1)
     towards = latlong.directions(height)
     along = np.einsum("hwc,c,hw,hwi->i", key, _GREY, solid, towards, optimize=True)
     length = float(np.linalg.norm(along))
-    azimuth, elevation, power, colour = 0.0, 45.0, 0.0, np.ones(3)
+    azimuth, elevation, power = 0.0, 45.0, 0.0
+    colour: F64 = np.ones(3)
     if length > 0:
         along = along / length
-        azimuth, elevation = _angles(found.to_level @ along)
+        azimuth, elevation = _angles(to_level @ along)
         facing = np.clip(towards @ along, 0.0, None)
-        shown = np.einsum("hwc,hw->c", key, solid * facing) / np.pi
-        power = float(_GREY @ shown)
-        colour = shown / power
+        on_white = np.einsum("hwc,hw->c", key, solid * facing) / np.pi
+        power = float(_GREY @ on_white)
+        colour = np.asarray(on_white / power)
     elif sun.intensity is None:
         raise UsageError(
             "no light stands out in the estimate that could be moved",
@@ -222,13 +210,13 @@ def with_sun(found: Estimate, sun: SunOverride) -> F32:
     elevation = elevation if sun.elevation is None else sun.elevation
     power = power if sun.intensity is None else sun.intensity
     placed = rig.Sun(
-        *_angles(found.to_level.T @ _direction(azimuth, elevation)),
+        *_angles(to_level.T @ _direction(azimuth, elevation)),
         diameter=SUN,
         intensity=power,
         colour=(float(colour[0]), float(colour[1]), float(colour[2])),
     )
     disc = rig.draw(rig.Rig(sun=placed), height).image.pixels
-    return np.asarray(found.seen + (found.guessed - key) + disc, np.float32)
+    return np.asarray(shown + (guessed - key) + disc, np.float32)
 
 
 def _standing_out(guessed: F32) -> F32:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from relume.hosts.cli.knob_options import knob_option, knobs_of
+from relume.hosts.cli.lights import is_estimated, parse_lights
 from relume.hosts.cli.options import FILE, refuse, several
 from relume.nodes.environment_background import EnvironmentBackground
 from relume.nodes.over import Over
@@ -48,13 +49,16 @@ def backdrop_of(options: Mapping[str, Any]) -> Backdrop | None:
         click.UsageError: an option would have no effect.
     """
     background = options["background"]
+    lights = parse_lights(options["lights"]) if "lights" in options else {}
+    # A light estimated from a picture needs that picture's field of view too.
+    of_views = () if any(map(is_estimated, lights.values())) else _OF_ENVIRONMENTS
     if background is None:
-        refuse(options, "without --background", *_OF_PICTURES, *_OF_ENVIRONMENTS)
+        refuse(options, "without --background", *_OF_PICTURES, *of_views)
         return None
     if background == ENVIRONMENT and "lights" in options:
         refuse(options, "on --background environment", *_OF_PICTURES)
         return Backdrop(ENVIRONMENT, view=knobs_of(options, "view"))
-    refuse(options, "without --background environment", *_OF_ENVIRONMENTS)
+    refuse(options, "without --background environment", *of_views)
     from relume.media.sequence import is_sequence
 
     if not is_sequence(background):

@@ -13,9 +13,10 @@ from relume.errors import UsageError
 from relume.hosts.cli.knob_options import knob_option, knobs_of, limits
 from relume.hosts.cli.options import refuse, several
 from relume.nodes.adjust_light import AdjustLight
+from relume.nodes.estimate_light import EstimateLight
 from relume.nodes.light_rig import LightRig
 from relume.nodes.read_environment import ReadEnvironment
-from relume.nodes.recipes import ORIGINAL, RIG, Lighting, Source
+from relume.nodes.recipes import BACKGROUND, ORIGINAL, RIG, Lighting, Source
 from relume.nodes.relight import Relight
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -63,6 +64,21 @@ def _adjust_option(knob: str, *flags: str) -> Callable[[F], F]:
 
 light_space_option = knob_option(ReadEnvironment, "colour", "--light-space", on="light")
 
+estimate_options = several(
+    knob_option(EstimateLight, "horizon", "--horizon", on="estimate"),
+    knob_option(EstimateLight, "fill", "--fill", on="estimate"),
+    knob_option(EstimateLight, "clip", "--clip", on="estimate"),
+    knob_option(EstimateLight, "sun_azimuth", "--sun-azimuth", on="estimate"),
+    knob_option(EstimateLight, "sun_elevation", "--sun-elevation", on="estimate"),
+    knob_option(EstimateLight, "sun_intensity", "--sun-intensity", on="estimate"),
+)
+"""How a light is estimated, its field of view apart."""
+
+OF_ESTIMATES = tuple(
+    f"estimate__{knob}"
+    for knob in ("fov", "horizon", "fill", "clip", "sun_azimuth", "sun_elevation", "sun_intensity")
+)
+
 light_options = several(
     click.option(
         "--light",
@@ -70,10 +86,13 @@ light_options = several(
         multiple=True,
         required=True,
         metavar="LIGHT",
-        help="A lat-long environment, rig:PRESET for a drawn one, or original for the plate's own "
-        "light; NAME=LIGHT names it. Given again, it adds a light and a pass relit_NAME.",
+        help="A lat-long environment, rig:PRESET for a drawn one, background for what the "
+        "background picture says of the light around it (background:FILE for another picture), or "
+        "original for the plate's own light; NAME=LIGHT names it. Given again, it adds a light and "
+        "a pass relit_NAME.",
     ),
     light_space_option,
+    estimate_options,
     _adjust_option("rotate", "--light-rotation"),
     _adjust_option("exposure", "--light-exposure"),
     _adjust_option("gain", "--light-gain"),
@@ -104,13 +123,17 @@ def lighting_of(options: Mapping[str, Any]) -> Lighting:
             refuse(options, "on the original light, which has no direction", f"adjust__{knob}")
     if len(directed) == len(lights):
         refuse(options, "without --light original", "look__original")
+    if not any(is_estimated(light) for light in lights.values()):
+        refuse(options, "without --light background", *OF_ESTIMATES)
     colour = knobs_of(options, "light")
     sources: dict[str, Source] = {
         name: light if isinstance(light, str) else {**light, **colour}
         for name, light in lights.items()
     }
     adjust, each = _adjustments(options, lights)
-    return Lighting(sources, adjust, each, knobs_of(options, "look"))
+    # One field of view: that of the camera behind which the background and the light lie.
+    seen = {**knobs_of(options, "view"), **knobs_of(options, "estimate")}
+    return Lighting(sources, adjust, each, knobs_of(options, "look"), seen)
 
 
 def _adjustments(
@@ -158,13 +181,15 @@ def parse_lights(texts: Sequence[str]) -> dict[str, str | Mapping[str, Any]]:
 
 
 def parse_light(light: str) -> str | Mapping[str, Any]:
-    """Return one light as a recipe takes it: `original`, a rig, or the knobs that read a file.
+    """Return one light as a recipe takes it: `original`, a rig … or the knobs that read a file.
 
     Raises:
         UsageError: there is no such rig.
     """
-    if light == ORIGINAL:
+    if light in (ORIGINAL, BACKGROUND):
         return light
+    if light.startswith(f"{BACKGROUND}:"):
+        return {BACKGROUND: light.removeprefix(f"{BACKGROUND}:")}
     if light.startswith(RIG):
         preset = light.removeprefix(RIG)
         try:
@@ -176,8 +201,14 @@ def parse_light(light: str) -> str | Mapping[str, Any]:
     return {"file": light}
 
 
+def is_estimated(light: str | Mapping[str, Any]) -> bool:
+    """Return whether a light, as `parse_light` returns it, is estimated from a picture."""
+    return light == BACKGROUND if isinstance(light, str) else BACKGROUND in light
+
+
 def _name_of(light: str, taken: Mapping[str, object]) -> str:
     """Return a name for a light that was given none: of its file or rig, made unlike the others."""
+    light = light.removeprefix(f"{BACKGROUND}:")
     stem = light.removeprefix(RIG) if light.startswith(RIG) else Path(light).name.partition(".")[0]
     name = re.sub(r"[^A-Za-z0-9]+", "_", stem).strip("_")
     if not _NAME.fullmatch(name) or name in _STEREO:
