@@ -183,7 +183,7 @@ class _Api:
         document = await _document(request)
         names = str(document.get("display")), str(document.get("view"))
         lattice = await run_in_threadpool(looks.bake, *names)
-        return _binary(packing.message({}, {"lattice": lattice}))
+        return _binary(packing.message({"shaper": looks.shaper()}, {"lattice": lattice}))
 
     async def graph(self, request: Request) -> Response:
         look = Look.of(await _document(request))

@@ -148,11 +148,15 @@ class App {
   }
 
   async setDisplay() {
+    const wanted = { display: page.display.value, view: page.view.value };
+    this.asked = wanted;
+    page.stage.setAttribute("aria-busy", "true");
     await this.attempt(async () => {
-      const wanted = { display: page.display.value, view: page.view.value };
-      this.renderer.setLattice(await api.binary("/api/display", wanted));
-      this.refresh("picture", "other");
+      const message = await api.binary("/api/display", wanted);
+      if (this.asked === wanted) this.renderer.setLattice(message);
     });
+    if (this.asked === wanted) this.asked = null;
+    this.refresh("picture", "other");
   }
 
   async fillLibrary() {
@@ -377,7 +381,7 @@ class App {
     stale.delete("picture");
     this.picture.present(page.wipe.checked, page.probe.checked, look.exposure);
     page.canvas.setAttribute("aria-label", this.description);
-    const waits = this.loading || this.timeline.loading || this.pending;
+    const waits = this.asked || this.loading || this.timeline.loading || this.pending;
     page.stage.setAttribute("aria-busy", String(Boolean(waits)));
   }
 

@@ -168,6 +168,7 @@ export class Renderer {
     if (this.lattice) gl.deleteTexture(this.lattice);
     const { data, shape } = message.arrays.lattice;
     this.lattice = this.#texture(gl.TEXTURE_3D, gl.RGBA16F, shape.slice(0, 3), data);
+    this.shaper = [message.shaper.scale, message.shaper.low, message.shaper.span];
   }
 
   #use({ program, place }, textures, uniforms) {
@@ -241,7 +242,7 @@ export class Renderer {
         ["picture", gl.TEXTURE_2D, this.targets.light.texture],
         ["lattice", gl.TEXTURE_3D, this.lattice],
       ],
-      { exposure: ["1f", look.exposure], asStored: ["1i", STORED.has(name) ? 1 : 0] },
+      { shaper: ["3fv", this.shaper], exposure: ["1f", look.exposure], asStored: ["1i", STORED.has(name) ? 1 : 0] },
     );
     gl.drawArrays(gl.TRIANGLES, 0, 3);
     gl.bindTexture(gl.TEXTURE_2D, this.targets[into].texture);
@@ -288,6 +289,7 @@ export class Renderer {
         ],
         {
           lobes: ["1iv", lobes],
+          shaper: ["3fv", this.shaper],
           exposure: ["1f", exposure],
           place: ["4f", x, y, probe.size, probe.size],
           mirror: ["1i", mirror],

@@ -14,8 +14,12 @@ export class Picture {
     this.hear = hear;
     this.zoom = null; // null fits; else {scale, x, y} in device pixels
     this.pointers = new Map();
-    new ResizeObserver(() => hear.moved()).observe(this.stage);
     const { canvas } = this;
+    // The browser says how many pixels of the screen there are: no other number is drawn unscaled.
+    new ResizeObserver(([{ devicePixelContentBoxSize: exact }]) => {
+      this.screen = exact && [exact[0].inlineSize, exact[0].blockSize];
+      hear.moved();
+    }).observe(canvas);
     canvas.addEventListener("pointerdown", (event) => this.#down(event));
     canvas.addEventListener("pointermove", (event) => this.#move(event));
     for (const end of ["pointerup", "pointercancel"])
@@ -56,11 +60,10 @@ export class Picture {
 
   /** Draw on the page. */
   present(wiping, probing, exposure) {
-    const { canvas, stage, divider, line } = this;
+    const { canvas, divider, line } = this;
     const ratio = devicePixelRatio;
-    const [width, height] = [stage.clientWidth, stage.clientHeight].map((n) =>
-      Math.max(1, Math.round(n * ratio)),
-    );
+    const measured = [canvas.clientWidth, canvas.clientHeight].map((n) => Math.round(n * ratio));
+    const [width, height] = (this.screen ?? measured).map((n) => Math.max(1, n));
     if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
     const place = this.place;
     divider.hidden = line.hidden = !wiping;

@@ -60,17 +60,15 @@ vec3 lookUp(vec3 d, int layer) {
 }
 `;
 
-// ACEScct, then the lattice by tetrahedra, as OCIO does it.
+// The shaper, the lattice by tetrahedra as OCIO does it, and the curve of sRGB: relume.hosts.view.looks.
 const DISPLAY = `
 uniform sampler3D lattice;
+uniform vec3 shaper;
 uniform float exposure;
 vec3 corner(ivec3 at) { return texelFetch(lattice, at, 0).rgb; }
 vec3 shown(vec3 light) {
   vec3 x = clamp(light * exposure, vec3(-65504.0), vec3(65504.0));
-  vec3 code = mix(
-    (log2(max(x, vec3(1e-10))) + 9.72) / 17.52,
-    x * 10.5402377416545 + 0.0729055341958355,
-    lessThanEqual(x, vec3(0.0078125)));
+  vec3 code = (sign(x) * log2(1.0 + shaper.x * abs(x)) - shaper.y) / shaper.z;
   int last = textureSize(lattice, 0).x - 1;
   vec3 p = clamp(code, 0.0, 1.0) * float(last);
   ivec3 a = min(ivec3(p), ivec3(last - 1));
@@ -87,7 +85,8 @@ vec3 shown(vec3 light) {
   float middle = f.x + f.y + f.z - most - least_;
   vec3 c = (1.0 - most) * corner(a) + (most - middle) * corner(a + first)
     + (middle - least_) * corner(a + second) + least_ * corner(a + ivec3(1));
-  return clamp(c, 0.0, 1.0);
+  c = clamp(c, 0.0, 1.0);
+  return mix(c * 12.92, 1.055 * pow(c, vec3(1.0 / 2.4)) - 0.055, step(0.0031308, c));
 }
 `;
 
