@@ -26,8 +26,10 @@ def light_wrap(
     """Let light of the background bleed over the edges of a foreground.
 
     What is seen of the background, (1 − a)·B, is spread by a Gaussian G, as a lens or air would
-    spread it. Where the foreground is, the spread light takes the place of the sharp:
-    F + amount·a·(G∗((1 − a)·B) − (1 − a)·B). Linear in both pictures, and nothing at radius 0.
+    spread it. Where more foreground than background is, the spread light takes the place of the
+    sharp: F + amount·max(0, 2a − 1)·(G∗((1 − a)·B) − (1 − a)·B). Linear in both pictures, and
+    nothing at radius 0. On the thin side of an edge the difference is negative, and would draw a
+    dark line around the subject.
 
     Args:
         foreground: R, G, B, A, scene-linear.
@@ -50,7 +52,8 @@ def light_wrap(
     colour, _ = seen_behind(premultiply(fit_into(background, front, fit)), front.data)
     seen = (np.float32(1) - cover) * colour
     spread = convolve(seen, gaussian(radius / REACH, front.pixel_aspect), threads)
-    result = front.rgb + np.float32(amount) * cover * (spread - seen)
+    inside = np.clip(2 * cover - 1, 0, 1)
+    result = front.rgb + np.float32(amount) * inside * (spread - seen)
     return front.like(
         np.concatenate((result, cover), axis=2), ("R", "G", "B", "A"), alpha="premultiplied"
     )
