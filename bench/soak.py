@@ -106,18 +106,20 @@ def steady(folder: Path, frames: int, size: tuple[int, int]) -> bool:
 
 @dataclass(slots=True)
 class Spent:
-    """Seconds on the clock, and of processors."""
+    """Seconds on the clock, of the thread that computes, and of all processors together."""
 
     wall: float = 0.0
+    thread: float = 0.0
     cpu: float = 0.0
 
 
 @contextmanager
 def timed(spent: Spent) -> Iterator[None]:
     """Add what the block takes."""
-    wall, cpu = time.perf_counter(), processors()
+    wall, thread, cpu = time.perf_counter(), time.thread_time(), processors()
     yield
     spent.wall += time.perf_counter() - wall
+    spent.thread += time.thread_time() - thread
     spent.cpu += processors() - cpu
 
 
@@ -130,8 +132,9 @@ def processors() -> float:
 def overhead(folder: Path, frames: int, size: tuple[int, int]) -> bool:
     """Print what the runner adds to computing alone, in turns within one run.
 
-    The clock is what the user waits for, on two cores; processors' seconds do not depend on what
-    else the machine does.
+    The clock is what the user waits for, where nothing else runs. On a busy machine the thread that
+    computes says what the clock would with a second core free, since reading and writing have
+    threads of their own; all processors together say what a machine without one would need.
     """
     plate = plates(folder, frames, size)
     use_threads(1)
@@ -170,16 +173,24 @@ def overhead(folder: Path, frames: int, size: tuple[int, int]) -> bool:
             with timed(spent[name]):
                 work(evaluators[name], part)
     base = next(iter(spent.values()))
-    print("| | s a frame | more | processors | more |\n|---|---:|---:|---:|---:|")
+    print("| s a frame | clock | | computing thread | | all processors | |")
+    print("|---|---:|---:|---:|---:|---:|---:|")
     for name, took in spent.items():
-        print(
-            f"| {name} | {took.wall / frames:.3f} | {took.wall / base.wall - 1.0:+.1%} "
-            f"| {took.cpu / frames:.3f} | {took.cpu / base.cpu - 1.0:+.1%} |"
-        )
-    added = spent["the runner, every pass, zips"].wall / base.wall - 1.0
-    load = os.getloadavg()[0]
-    print(f"\nThe runner adds {added:+.1%}, at most 10 % are allowed; load {load:.1f}.")
-    return added <= 0.10
+        cells = [
+            f"{mine / frames:.3f} | {mine / theirs - 1.0:+.1%}"
+            for mine, theirs in (
+                (took.wall, base.wall), (took.thread, base.thread), (took.cpu, base.cpu)
+            )
+        ]  # fmt: skip
+        print(f"| {name} | {' | '.join(cells)} |")
+    runner = spent["the runner, every pass, zips"]
+    added = runner.wall / base.wall - 1.0
+    held_up = runner.thread / base.thread - 1.0
+    print(
+        f"\nThe runner adds {added:+.1%} on the clock at a load of {os.getloadavg()[0]:.1f} and "
+        f"{held_up:+.1%} to the computing thread; at most 10 % are allowed of each."
+    )
+    return max(added, held_up) <= 0.10
 
 
 def told(report: FrameReport) -> None:
