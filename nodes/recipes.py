@@ -7,7 +7,7 @@ nodes are part of the contract: saved graphs and `--set` rely on them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from relume.errors import UsageError
@@ -39,6 +39,7 @@ from relume.nodes.read_transport import ReadTransport
 from relume.nodes.reformat import Reformat
 from relume.nodes.relight import Relight
 from relume.nodes.shuffle import Shuffle
+from relume.nodes.steady_matte import SteadyMatte
 from relume.nodes.transport import Transport
 from relume.nodes.trimap import Trimap
 from relume.nodes.write import Write
@@ -70,6 +71,7 @@ class Plate:
         trimap: certain background, unknown and certain foreground, for relume's matte.
         mask: a rough mask of the subject, for relume's matte.
         clean_plate: the same view without the subject, for relume's matte.
+        steady: whether the matte is averaged over a few frames.
         proxy: everything is worked at 1/proxy of the size.
     """
 
@@ -78,6 +80,7 @@ class Plate:
     trimap: Source | None = None
     mask: Source | None = None
     clean_plate: Source | None = None
+    steady: bool = False
     proxy: int = 1
 
     def __post_init__(self) -> None:
@@ -96,6 +99,8 @@ class Plate:
     @property
     def wire(self) -> str:
         """The reference to the matte in the graphs of this module."""
+        if self.steady:
+            return "steady"
         return "matte.matte" if self.matte is None else "matte"
 
     @property
@@ -323,6 +328,9 @@ def _add_foreground(graph: Graph, plate: Plate) -> None:
             known["clean_plate"] = "matte.aligned"
         else:
             graph.add("matte", Matte, None, **wires)
+    if plate.steady:
+        shaky = replace(plate, steady=False).wire
+        graph.add("steady", SteadyMatte, plate="plate", matte=shaky, anchor="anchor")
     graph.add("foreground", Foreground, None, plate="plate", matte=plate.wire, **known)
 
 

@@ -41,6 +41,7 @@ from relume.nodes.reformat import Reformat
 from relume.nodes.relight import Relight
 from relume.nodes.segment import Segment
 from relume.nodes.shuffle import Shuffle
+from relume.nodes.steady_matte import SteadyMatte
 from relume.nodes.transport import Transport
 from relume.nodes.trimap import Trimap
 from relume.nodes.unpremult import Unpremult
@@ -59,6 +60,7 @@ REGISTRY = Registry(
         Trimap,
         Matte,
         PlateMatte,
+        SteadyMatte,
         Foreground,
         Camera,
         Normals,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import block_array, block_diag, eye_array
 from scipy.sparse.linalg import spsolve
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 WORK = 640
 """Long side at which the move of the camera is estimated."""
+
+_FOLLOW = 320
+"""Long side at which the motion of a subject is estimated."""
 
 _ROUNDS = 8
 
@@ -126,6 +130,26 @@ def align_clean_plate(
         moved=moved if moved > 0.05 else 0.0,
         gain=(float(gain[0]), float(gain[1]), float(gain[2])),
     )
+
+
+def follow(plate: Image, other: Image, anchor: float, where: NDArray[np.bool_]) -> Warp:
+    """Return the warp that finds a part of a plate in another picture of the same size.
+
+    Args:
+        plate: R, G, B, scene-linear.
+        other: another frame, likewise.
+        anchor: stops to add before pictures are compared.
+        where: H×W, the part whose motion is wanted.
+    """
+    import torch
+
+    with torch.inference_mode():
+        part = planar(where[..., None].astype(np.float32))
+        pair = _Pair(_grey(plate, anchor), _grey(other, anchor), shrink(part, WORK)).at(_FOLLOW)
+        warp = Warp.still(plate.height, plate.width)
+        if min(pair.shape) < _SMALLEST or float(pair.seen.sum()) < _SMALLEST**2:
+            return warp
+        return _meshed(pair, _homography(pair, warp))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

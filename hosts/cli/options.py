@@ -39,7 +39,10 @@ plate_options = several(
         help="Rough mask of the subject, filled in white on black; where it is sure, it wins.",
     ),
     click.option(
-        "--clean-plate", type=FILE, help="The same view without the subject, aligned to the plate."
+        "--clean-plate", type=FILE, help="The same view without the subject; it need not match."
+    ),
+    click.option(
+        "--steady", is_flag=True, help="Take flicker out of the matte, over this frame and three."
     ),
     click.option(
         "--proxy",
@@ -188,6 +191,7 @@ def plate_of(plate: str, options: Mapping[str, Any]) -> Plate:
         trimap=options.get("trimap"),
         mask=options.get("mask"),
         clean_plate=options.get("clean_plate"),
+        steady=options["steady"],
         proxy=options["proxy"],
     )
 

@@ -121,6 +121,9 @@ class Scene:
             values["image"] = self.rgba
         if cls.id in ("over", "light_wrap"):
             values["foreground"] = self.rgba
+        for name, port in cls.inputs().items():
+            if port.is_window and port.frames != "first":
+                values[name] = (values[name],) * (port.frames[1] - port.frames[0] + 1)
         many = {n for n, p in cls.inputs().items() if isinstance(p, Many)}
         return {n: {"one": v} if n in many else v for n, v in values.items()}
 
