@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -141,12 +142,14 @@ def test_the_installed_client_starts_the_worker_that_install_noted(files, tmp_pa
     monkeypatch.setenv("RELUME_WORKER_DIR", f"/tmp/relume-test-{os.getpid()}")
     monkeypatch.delenv("RELUME_COMMAND", raising=False)
     hosts.install("client", tmp_path / "tools")
-    script = (
-        "from relume_client import Worker\n"
+    guide = Path(__file__).resolve().parents[2] / "docs/guides/hosts.md"
+    (example,) = re.findall(r"```py\n(.*?)```", guide.read_text(encoding="utf-8"), re.DOTALL)
+    script = example + (
+        "    brightest = max(found.pixels)\n"
         "import json, sys\n"
         "assert 'relume' not in sys.modules\n"
         "worker = Worker('tool')\n"
-        "print(json.dumps([len(worker.nodes()), worker.about['relume']]))\n"
+        "print(json.dumps([len(worker.nodes()), worker.about['relume'], brightest]))\n"
         "worker.shut_down()\n"
     )
     done = subprocess.run(
@@ -160,7 +163,7 @@ def test_the_installed_client_starts_the_worker_that_install_noted(files, tmp_pa
     from relume.nodes.registry import REGISTRY
 
     assert done.stderr == ""
-    assert json.loads(done.stdout) == [len(REGISTRY), __version__]
+    assert json.loads(done.stdout) == [len(REGISTRY), __version__, 1.0]
     for path in Path(os.environ["RELUME_WORKER_DIR"]).iterdir():
         path.unlink()
     Path(os.environ["RELUME_WORKER_DIR"]).rmdir()
