@@ -27,6 +27,10 @@ ROUGH = 3.0
 """Standard deviations of that detail within which a difference is put down to it."""
 
 
+OWN, FOREIGN = 1.5, 3.0
+"""How often the contrast of subject and background a difference may be: surely, and at most."""
+
+
 @dataclass(frozen=True, slots=True)
 class Lens:
     """What draws the blur.
@@ -95,21 +99,23 @@ def defocus(
     else:
         front = unpremultiply(foreground).rgb
     cut = alpha * front
-    cut += _unexplained(plate.rgb - cut - (1 - alpha) * clean, clean, known)
+    cut += _unexplained(plate.rgb - cut - (1 - alpha) * clean, front - clean, clean, known)
     picture = cut + (1 - alpha) * behind
     rgb = ("R", "G", "B")
     return plate.like(picture, rgb, alpha="none"), plate.like(behind, rgb, alpha="none")
 
 
-def _unexplained(rest: F32, clean: F32, known: F32) -> F32:
+def _unexplained(rest: F32, contrast: F32, clean: F32, known: F32) -> F32:
     """Return the part of what is left of a plate that no detail of its background accounts for.
 
     Where the matte is too wide or too narrow, subject and background do not add up to the plate.
     Before a smooth background that would show as a halo, so the difference goes with the subject;
     before a rough one it may be detail, which must not stay sharp, and nobody sees a halo.
+    What differs by far more than subject and background do is neither, but a lamp beside them.
 
     Args:
         rest: H×W×3, the plate less subject and background.
+        contrast: H×W×3, the subject less the background.
         clean: H×W×3, the plate without its subject.
         known: H×W, how surely the plate shows its background.
     """
@@ -123,6 +129,8 @@ def _unexplained(rest: F32, clean: F32, known: F32) -> F32:
     found = (rest * rest).mean(2, keepdims=True)
     # A shrinkage that leaves what is far beyond the limit as it is, and its colour too.
     kept = np.maximum(found - limit, 0) / np.where(found > 0, found, np.float32(1))
+    ratio = np.sqrt(found / np.maximum((contrast * contrast).mean(2, keepdims=True), 1e-12))
+    kept *= np.clip((FOREIGN - ratio) / (FOREIGN - OWN), 0, 1)
     return np.asarray(rest * kept, np.float32)
 
 

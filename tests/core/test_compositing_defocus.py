@@ -160,6 +160,15 @@ def test_lamps_behind_become_discs_that_the_subject_covers():
     np.testing.assert_allclose(picture.pixels[inside], plate[inside], rtol=1e-5)
 
 
+def test_a_lamp_beside_the_subject_does_not_stay_sharp():
+    alpha, front, behind = person()
+    lit = behind.copy()
+    lit[50, 21] = 500.0  # two pixels from the edge, where the plate is not asked
+    plate = alpha * front + (1 - alpha) * lit
+    picture, _ = defocus(image(plate), matte_of(alpha), Lens(8))
+    assert picture.pixels[50, 21].max() < 1.0
+
+
 def test_detail_behind_does_not_stay_sharp_at_the_edge():
     alpha, front, behind = person(matte_blur=3.0)
     rough = behind * np.random.default_rng(0).uniform(0.2, 3, (96, 96, 1)).astype(np.float32)
