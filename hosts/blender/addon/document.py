@@ -13,6 +13,9 @@ from .relume_client import RelumeError
 
 FORMAT = 1
 
+KEPT = ("note", "working_space")
+"""What a graph says that has no place among the nodes."""
+
 Document = dict[str, Any]
 
 
@@ -39,8 +42,11 @@ def from_tree(ntree: Any, scene: Any) -> Document:
                 "usage",
             )
         nodes[name] = _entry(node, curves, scene)
-    frames = f"{scene.frame_start}-{scene.frame_end}"
-    return {"relume": FORMAT, "shot": frames, "nodes": nodes}
+    made: Document = {"relume": FORMAT, "shot": f"{scene.frame_start}-{scene.frame_end}"}
+    for name in KEPT:
+        if getattr(ntree, name):
+            made[name] = getattr(ntree, name)
+    return {**made, "nodes": nodes}
 
 
 def to_tree(document: Mapping[str, Any], ntree: Any) -> None:
@@ -49,6 +55,8 @@ def to_tree(document: Mapping[str, Any], ntree: Any) -> None:
     Raises:
         RelumeError: the graph has a node or knob that this version does not know.
     """
+    for name in KEPT:
+        setattr(ntree, name, document.get(name, ""))
     entries = document.get("nodes", {})
     made: dict[str, Any] = {}
     for name, entry in entries.items():
@@ -60,6 +68,8 @@ def to_tree(document: Mapping[str, Any], ntree: Any) -> None:
             )
         node = made[name] = ntree.nodes.new(tree.node_name(entry["type"]))
         node.name = name
+        if "note" in entry:
+            node["note"] = entry["note"]
         knobs = node.declaration["knobs"]
         for knob, value in entry.get("knobs", {}).items():
             if knob not in knobs:
@@ -90,8 +100,11 @@ def sources(entry: Mapping[str, Any]) -> Iterator[str]:
 
 def reference(socket: Any) -> str | None:
     """Return what an input is wired to, as a graph writes it."""
-    link = _source(socket)
-    return f"{tree.name_in_graph(link.node)}.{link.port}" if link else None
+    source = _source(socket)
+    if source is None:
+        return None
+    name = tree.name_in_graph(source.node)
+    return name if len(source.node.outputs) == 1 else f"{name}.{source.port}"
 
 
 def _source(socket: Any) -> Any:
@@ -106,14 +119,14 @@ def _source(socket: Any) -> Any:
 
 def _entry(node: Any, curves: Mapping[tuple[str, int], Any], scene: Any) -> Document:
     entry: Document = {"type": node.declaration["id"], "version": node.declaration["version"]}
+    if "note" in node:
+        entry["note"] = node["note"]
     knobs = {}
     for name, knob in node.declaration["knobs"].items():
         value = properties.value_of(node, name, knob)
         keys = _keys(node, name, knob, curves, scene) if value is not None else None
-        if keys is not None or value != properties.plain(_default(node, name), knob):
+        if keys is not None or value != properties.default_of(knob):
             knobs[name] = keys or value
-        elif value is not None and knob["kind"].startswith(properties.OPTIONAL):
-            knobs[name] = value
     if knobs:
         entry["knobs"] = knobs
     inputs: Document = {}
@@ -130,24 +143,23 @@ def _entry(node: Any, curves: Mapping[tuple[str, int], Any], scene: Any) -> Docu
     return entry
 
 
-def _default(node: Any, name: str) -> Any:
-    made = node.bl_rna.properties[properties.attribute(name)]
-    if getattr(made, "is_array", False):
-        return list(made.default_array)
-    return made.default
-
-
 def _keys(
     node: Any, name: str, knob: Mapping[str, Any], curves: Mapping[tuple[str, int], Any], scene: Any
 ) -> Document | None:
-    """Return the keys of a knob that is animated, one for each frame, or None."""
+    """Return the keys of a knob that is animated, or None.
+
+    Straight and stepped curves keep the keys they have; others get one for each frame.
+    """
     path = _path(node, name)
     found = {index: curve for (at, index), curve in curves.items() if at == path}
     kind = properties.kind_of(knob)
     if not found or kind not in ("float", "int", "bool", "colour"):
         return None
     held = getattr(node, properties.attribute(name))
-    frames = range(scene.frame_start, scene.frame_end + 1)
+    interp, frames = _shape(list(found.values()))
+    if interp is None or (interp == "linear" and kind in ("int", "bool")):
+        interp = "linear" if kind in ("float", "colour") else "hold"
+        frames = list(range(scene.frame_start, scene.frame_end + 1))
     keys = []
     for frame in frames:
         if kind == "colour":
@@ -159,7 +171,21 @@ def _keys(
             value = found[0].evaluate(frame)
             value = properties.shortest(value) if kind == "float" else round(value)
         keys.append([frame, bool(value) if kind == "bool" else value])
-    return {"keys": keys, "interp": "linear" if kind in ("float", "colour") else "hold"}
+    return {"keys": keys, "interp": interp}
+
+
+def _shape(curves: list[Any]) -> tuple[str | None, list[int]]:
+    """Return how a graph interpolates between the keys of curves, or None, and the keys' frames."""
+    points = [[(p.co[0], p.interpolation) for p in curve.keyframe_points] for curve in curves]
+    kinds = {kind for each in points for _, kind in each}
+    frames = {tuple(frame for frame, _ in each) for each in points}
+    plain = all(curve.extrapolation == "CONSTANT" and not curve.modifiers for curve in curves)
+    if not plain or len(kinds) != 1 or len(frames) != 1:
+        return None, []
+    (numbers,) = frames
+    interp = {"LINEAR": "linear", "CONSTANT": "hold"}.get(kinds.pop())
+    whole = all(float(number).is_integer() for number in numbers)
+    return interp if whole else None, [int(number) for number in numbers]
 
 
 def _path(node: Any, name: str) -> str:

@@ -225,7 +225,9 @@ class RELUME_OT_open_graph(bpy.types.Operator):
         path = Path(bpy.path.abspath(self.filepath))
         ntree = bpy.data.node_groups.new(path.stem, tree.TREE)
         try:
-            document.to_tree(json.loads(path.read_text(encoding="utf-8")), ntree)
+            # relume checks it, and brings what an older version wrote up to date.
+            checked = evaluate.worker.open(json.loads(path.read_text(encoding="utf-8")))
+            document.to_tree(json.loads(checked["json"]), ntree)
         except (OSError, ValueError, KeyError, TypeError, RelumeError) as error:
             bpy.data.node_groups.remove(ntree)
             self.report({"ERROR"}, f"{path.name} cannot be opened: {error}")

@@ -20,7 +20,11 @@ HUGE = 3.4e38
 WHOLE = 2**31 - 1
 
 OPTIONAL = "optional_"
-_TAKEN = frozenset((*dir(bpy.types.Node), "declaration", "picture", "tidy"))
+_TAKEN = {
+    *dir(bpy.types.Node),
+    *bpy.types.Node.bl_rna.properties.keys(),
+    *("declaration", "picture", "tidy"),
+}
 
 LISTS = ("texts", "ints")
 """Kinds that are a text with commas in Blender, which has no lists that an artist can edit."""
@@ -63,6 +67,16 @@ def plain(value: Any, knob: Knob) -> Any:
     if kind in ("file", "output_file"):
         return bpy.path.abspath(value)
     return value
+
+
+def default_of(knob: Knob) -> Any:
+    """Return the default of a knob, in the precision of a property."""
+    default = knob["default"]
+    if isinstance(default, float):
+        return shortest(default)
+    if kind_of(knob) == "colour" and default is not None:
+        return [shortest(component) for component in default]
+    return default
 
 
 def put(node: Any, name: str, knob: Knob, value: Any) -> None:

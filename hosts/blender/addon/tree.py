@@ -38,6 +38,10 @@ class RelumeTree(bpy.types.NodeTree):
     bl_icon = "LIGHT_SUN"
 
     problem: bpy.props.StringProperty(name="Problem", description="What went wrong last")
+    note: bpy.props.StringProperty(name="Note", description="Kept in the graph")
+    working_space: bpy.props.StringProperty(
+        name="Working Space", description="Colour space the graph works in; empty for relume's own"
+    )
 
     def update(self) -> None:
         """Keep one free socket, and one only, wherever any number of links is taken."""
