@@ -139,7 +139,11 @@ class _Api:
         done, _ = await asyncio.wait([waiting], timeout=_PATIENCE)
         if not done:
             return JSONResponse(found.status, status_code=202)
-        return _binary(waiting.result())
+        try:
+            return _binary(waiting.result())
+        except Exception:
+            self.session.forget(found)
+            raise
 
     async def cancel(self, request: Request) -> Response:
         document = await _document(request)

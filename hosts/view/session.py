@@ -114,9 +114,13 @@ class Session:
             if job is None or job.stop.is_set():
                 job = self._jobs[frame] = Job(frame)
                 self._pool.submit(self._work, job)
-            elif job.result.done():
-                del self._jobs[frame]  # it failed: this once it is told, the next time tried again
             return job
+
+    def forget(self, job: Job) -> None:
+        """Let go of a job that failed and whose failure is told: asked again, it is tried again."""
+        with self._lock:
+            if self._jobs.get(job.frame) is job:
+                del self._jobs[job.frame]
 
     @property
     def ready(self) -> list[int]:
@@ -137,7 +141,7 @@ class Session:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _work(self, job: Job) -> None:
-        """Bring a frame, or keep its failure until somebody asks."""
+        """Bring a frame, or keep its failure until it is told."""
         try:
             packed = self._bring(job)
         except BaseException as error:
