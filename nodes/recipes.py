@@ -42,6 +42,7 @@ from relume.nodes.shuffle import Shuffle
 from relume.nodes.steady_matte import SteadyMatte
 from relume.nodes.transport import Transport
 from relume.nodes.trimap import Trimap
+from relume.nodes.trimap_matte import TrimapMatte
 from relume.nodes.write import Write
 
 Knobs = Mapping[str, Any]
@@ -60,6 +61,9 @@ BACKGROUND = "background"
 RIG = "rig:"
 """As a light: what the name of a preset of LightRig begins with."""
 
+METHODS = ("network", "closed-form")
+"""How a matte is pulled."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plate:
@@ -71,6 +75,7 @@ class Plate:
         trimap: certain background, unknown and certain foreground, for relume's matte.
         mask: a rough mask of the subject, for relume's matte.
         clean_plate: the same view without the subject, for relume's matte.
+        method: `network`, or `closed-form`: solved from the trimap or mask, without a network.
         steady: whether the matte is averaged over a few frames.
         proxy: everything is worked at 1/proxy of the size.
     """
@@ -80,6 +85,7 @@ class Plate:
     trimap: Source | None = None
     mask: Source | None = None
     clean_plate: Source | None = None
+    method: str = "network"
     steady: bool = False
     proxy: int = 1
 
@@ -95,6 +101,21 @@ class Plate:
             raise UsageError(
                 "a trimap and a mask cannot both guide the matte", way_out="Give one of them"
             )
+        if self.method not in METHODS:
+            raise UsageError(
+                f"there is no matting method '{self.method}'",
+                way_out=f"Choose one of {', '.join(METHODS)}",
+            )
+        if self.method == "closed-form":
+            if self.trimap is None and self.mask is None:
+                raise UsageError(
+                    "the closed-form method needs a trimap", way_out="Give --trimap, or --mask"
+                )
+            if self.clean_plate is not None:
+                raise UsageError(
+                    "the closed-form method has no use for a clean plate",
+                    way_out="Leave one of the two out",
+                )
 
     @property
     def wire(self) -> str:
@@ -322,7 +343,9 @@ def _add_foreground(graph: Graph, plate: Plate) -> None:
             _add_picture(graph, "mask", plate.mask, plate.proxy, ReadMatte)
             graph.add("guide", Trimap, {"measure": "subject"}, matte="mask")
             wires["guide"] = "guide"
-        if plate.clean_plate is not None:
+        if plate.method == "closed-form":
+            graph.add("matte", TrimapMatte, None, **wires)
+        elif plate.clean_plate is not None:
             _add_picture(graph, "clean_plate", plate.clean_plate, plate.proxy)
             graph.add("matte", PlateMatte, None, **wires, clean_plate="clean_plate")
             known["clean_plate"] = "matte.aligned"

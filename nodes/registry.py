@@ -44,6 +44,7 @@ from relume.nodes.shuffle import Shuffle
 from relume.nodes.steady_matte import SteadyMatte
 from relume.nodes.transport import Transport
 from relume.nodes.trimap import Trimap
+from relume.nodes.trimap_matte import TrimapMatte
 from relume.nodes.unpremult import Unpremult
 from relume.nodes.write import Write
 
@@ -60,6 +61,7 @@ REGISTRY = Registry(
         Trimap,
         Matte,
         PlateMatte,
+        TrimapMatte,
         SteadyMatte,
         Foreground,
         Camera,

@@ -18,7 +18,7 @@ from relume.hosts.cli.options import (
     render_options,
     write_options,
 )
-from relume.nodes.recipes import matte_graph
+from relume.nodes.recipes import METHODS, matte_graph
 
 
 @click.command(
@@ -27,6 +27,12 @@ from relume.nodes.recipes import matte_graph
 @click.argument("plate", type=FILE)
 @click.option(
     "--trimap", type=FILE, help="Background black, unknown grey, foreground white; it always wins."
+)
+@click.option(
+    "--method",
+    type=click.Choice(METHODS),
+    help="closed-form solves the trimap's unknown pixels without a network, for any subject.  "
+    "[default: network]",
 )
 @plate_options
 @background_options

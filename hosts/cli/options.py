@@ -191,6 +191,7 @@ def plate_of(plate: str, options: Mapping[str, Any]) -> Plate:
         trimap=options.get("trimap"),
         mask=options.get("mask"),
         clean_plate=options.get("clean_plate"),
+        method=options.get("method") or "network",
         steady=options["steady"],
         proxy=options["proxy"],
     )

@@ -140,3 +140,24 @@ def test_an_environment_backdrop_needs_an_environment() -> None:
 def test_a_finished_matte_takes_no_hint(other: str) -> None:
     with pytest.raises(UsageError, match="finished matte"):
         Plate("p.exr", matte="m.exr", **{other: "h.exr"})
+
+
+@pytest.mark.parametrize("hint", ["trimap", "mask"])
+def test_the_closed_form_method_runs_no_network(hint: str) -> None:
+    graph = matte_graph(Plate("p.exr", **{hint: "h.exr"}, method="closed-form"), "o.exr")
+    graph.check(REGISTRY)
+    assert not any(REGISTRY[kind].weights for kind in types(graph))
+    assert graph.nodes["matte"].inputs["guide"] == "guide"
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        {"method": "closed-form"},
+        {"method": "closed-form", "trimap": "t.exr", "clean_plate": "c.exr"},
+        {"method": "guess", "trimap": "t.exr"},
+    ],
+)
+def test_a_method_without_what_it_needs_is_refused(known: dict[str, str]) -> None:
+    with pytest.raises(UsageError, match="method"):
+        Plate("p.exr", **known)
