@@ -6,6 +6,7 @@ import faulthandler
 import os
 import signal
 import sys
+import threading
 
 import click
 
@@ -79,7 +80,8 @@ def command(
         click.echo(f"Serving at {server.address}; log: {path}")
         faulthandler.enable()
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: server.stop())
+            # A handler may interrupt the very wait that `stop` ends, and must not wait for it.
+            signal.signal(number, lambda *_: threading.Thread(target=server.stop).start())
         server.run()
     # What computes for nobody need not end first, nor networks be unloaded.
     sys.stdout.flush()

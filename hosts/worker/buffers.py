@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 import threading
 import weakref
-from collections import OrderedDict
+from collections import deque
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,37 +20,41 @@ class Buffers:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._free: OrderedDict[int, mmap.mmap] = OrderedDict()
-        self._held = 0
-        # A finaliser may run in any thread, and within any line of this class.
-        self._lock = threading.RLock()
+        self._free: list[mmap.mmap] = []
+        self._returned: deque[mmap.mmap] = deque()
+        self._lock = threading.Lock()
 
     def array(self, count: int) -> NDArray[np.float32]:
         """Return an array of `count` numbers, whatever was in them."""
-        memory = self._take(4 * count) or mmap.mmap(-1, max(4 * count, 1))
+        memory = self._take(4 * count) or _new(4 * count)
         array = np.frombuffer(memory, np.float32, count)
-        weakref.finalize(array, self._give, memory).atexit = False
+        # This runs wherever the last view dies, within any line of any thread: no lock is taken.
+        weakref.finalize(array, self._returned.append, memory).atexit = False
         return array
 
-    def clear(self) -> None:
-        """Give unused memory back to the system."""
+    def tidy(self, limit: int | None = None) -> None:
+        """Give unused memory beyond a limit back to the system."""
+        most = self._limit if limit is None else limit
         with self._lock:
-            self._free.clear()
-            self._held = 0
+            self._collect()
+            while sum(map(len, self._free)) > most:
+                self._free.pop(0)
 
     def _take(self, size: int) -> mmap.mmap | None:
         with self._lock:
-            for key, memory in self._free.items():
+            self._collect()
+            for place, memory in enumerate(self._free):
                 if len(memory) == size:
-                    del self._free[key]
-                    self._held -= size
-                    return memory
+                    return self._free.pop(place)
         return None
 
-    def _give(self, memory: mmap.mmap) -> None:
-        with self._lock:
-            self._free[id(memory)] = memory
-            self._held += len(memory)
-            while self._held > self._limit:
-                _, oldest = self._free.popitem(last=False)
-                self._held -= len(oldest)
+    def _collect(self) -> None:
+        while self._returned:
+            self._free.append(self._returned.popleft())
+
+
+def _new(size: int) -> mmap.mmap:
+    memory = mmap.mmap(-1, size)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return memory

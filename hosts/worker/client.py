@@ -718,6 +718,8 @@ def _start(command: list[str]) -> subprocess.Popen[bytes]:
     # What a host sets for its own Python and libraries would break another program's.
     theirs = ("PYTHON", "LD_LIBRARY_PATH", "LD_PRELOAD")
     environment = {key: value for key, value in os.environ.items() if not key.startswith(theirs)}
+    # It starts in another folder, where a relative path would name another one.
+    environment["RELUME_WORKER_DIR"] = str(worker_folder().absolute())
     options: dict[str, Any] = {"start_new_session": True, "cwd": "/"}
     if sys.platform == "win32":
         options = {"creationflags": 0x00000008 | 0x00000200}  # detached, in a group of its own

@@ -12,7 +12,9 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from relume.cache import GIB
 from relume.errors import InputError
+from relume.hosts.farm.memory import TooLarge
 from relume.hosts.worker.buffers import Buffers
 from relume.hosts.worker.fields import Fields
 from relume.image import DATA, AlphaState, Box, Image
@@ -21,6 +23,8 @@ from relume.media.repair import not_finite, repair
 LAYOUTS = ("interleaved", "planar")
 ROWS = ("top_down", "bottom_up")
 _LARGEST = 1 << 17
+_MOST = 4
+_TOKENS = 10_000
 
 F32 = NDArray[np.float32]
 
@@ -159,7 +163,7 @@ class Lent:
     """An image in the worker's hands.
 
     Attributes:
-        token: what the worker calls it in keys; no other pixels ever had this name.
+        token: what the worker calls it in keys; other pixels have another.
         image: the image.
         turn: how many renders its client had asked for when it last mattered.
     """
@@ -173,29 +177,48 @@ class Images:
     """The images of all clients; any thread may use them.
 
     Args:
-        limit: bytes to keep; beyond it those used longest ago go first, but none that a client's
-            next render may need.
+        limit: bytes to keep; beyond it those used longest ago go first. What a client has lent
+            since its last render stays, up to four times as much.
     """
 
     def __init__(self, limit: int) -> None:
-        self.buffers = Buffers(limit)
+        self.buffers = Buffers(limit // 4)
         self._limit = limit
         self._turns: Counter[str] = Counter()
         self._used = 0
         self._lock = threading.Lock()
         self._lent: OrderedDict[tuple[str, str], Lent] = OrderedDict()
         self._numbers = count(1)
+        self._tokens: OrderedDict[tuple[str, str], str] = OrderedDict()
 
     def put(self, client: str, serial: str, image: Image) -> None:
-        """Keep an image, in place of an earlier one of that serial."""
+        """Keep an image, in place of an earlier one of that serial.
+
+        An image that was given up for want of memory has its old token when it comes again, so that
+        what was computed from it still counts; one that takes the place of another has a new one.
+
+        Raises:
+            TooLarge: the images of one render take more than there is for them.
+        """
         with self._lock:
-            self._pop((client, serial))
-            token = f"{client} {next(self._numbers)}"
+            if (client, serial) in self._lent:
+                self._drop((client, serial))
+            token = self._tokens.pop((client, serial), None) or f"{client} {next(self._numbers)}"
+            self._tokens[client, serial] = token
+            if len(self._tokens) > _TOKENS:
+                self._tokens.popitem(last=False)
             self._lent[client, serial] = Lent(token, image, self._turns[client])
             self._used += image.pixels.nbytes
             for key, lent in list(self._lent.items()):
                 if self._used > self._limit and lent.turn < self._turns[key[0]]:
                     self._pop(key)
+            if self._used > _MOST * self._limit:
+                for key in [key for key in self._lent if key[0] == client]:
+                    self._pop(key)  # so that a smaller render is possible
+                raise TooLarge(
+                    f"the images of one render take more than {_MOST * self._limit / GIB:.1f} GiB",
+                    way_out="Work at a smaller size, or raise --max-memory",
+                )
 
     def get(self, client: str, serial: str) -> Lent | None:
         """Return an image, or None."""
@@ -215,26 +238,30 @@ class Images:
         """Forget images; unknown ones are skipped."""
         with self._lock:
             for serial in serials:
-                self._pop((client, serial))
+                self._drop((client, serial))
 
     def forget(self, client: str) -> None:
         """Forget all images of a client."""
         with self._lock:
             self._turns.pop(client, None)
-            for key in [key for key in self._lent if key[0] == client]:
-                self._pop(key)
+            for key in [key for key in self._tokens if key[0] == client]:
+                self._drop(key)
 
     def clear(self) -> None:
         """Forget everything: clients lend again what they still need."""
         with self._lock:
             self._lent.clear()
             self._used = 0
-        self.buffers.clear()
+        self.buffers.tidy(0)
 
     def held(self) -> tuple[int, int]:
         """Return how many images there are, and their bytes."""
         with self._lock:
             return len(self._lent), self._used
+
+    def _drop(self, key: tuple[str, str]) -> None:
+        self._tokens.pop(key, None)
+        self._pop(key)
 
     def _pop(self, key: tuple[str, str]) -> None:
         lent = self._lent.pop(key, None)

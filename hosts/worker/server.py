@@ -153,6 +153,7 @@ class Server:
             while not self._ends.wait(_BEAT):
                 for render in self.renders.pending():
                     render.tell("alive")
+                self.images.buffers.tidy()
                 if self._is_idle():
                     log.info("nobody asked for anything in %.0f s", self.options.idle)
                     break
@@ -239,7 +240,9 @@ class Server:
             threading.Thread(target=session.run, name="session", daemon=True).start()
 
     def _is_idle(self) -> bool:
-        if not self.options.idle or not self.renders.is_idle():
+        if not self.renders.is_idle():
+            self.touch()
+        if not self.options.idle:
             return False
         return time.monotonic() - self._touched > self.options.idle
 

@@ -320,6 +320,11 @@ def test_images_beyond_their_share_make_room_for_newer_ones(server, worker, tool
         images={name: tools.picture(rgba) for name in graph["nodes"]},
     )
     assert len(found) == 6
+    with pytest.raises(RelumeError, match="images of one render take more than") as error:
+        for number in range(20):
+            worker.lend(f"more {number}", tools.picture(rgba))
+    assert error.value.kind == "memory"
+    tools.same(worker, rgba)
 
 
 def test_hundreds_of_renders_leave_nothing_behind(real, tools):

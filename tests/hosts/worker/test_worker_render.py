@@ -250,8 +250,21 @@ def test_other_pixels_under_an_old_serial_are_seen(worker, tools, rgba):
 
 
 def test_images_the_worker_gave_up_are_lent_again(server, worker, tools, rgba):
-    tools.same(worker, rgba)
-    server.images.clear()
+    graph = json.loads(json.dumps(tools.SAME))
+    graph["nodes"]["graded"] = {"type": "grade", "inputs": {"image": "same"}}
+    rgba[..., 3] = 1.0
+    for _ in range(2):
+        (found,) = worker.render(
+            graph,
+            1,
+            [Output("graded")],
+            inputs={"plate": "one"},
+            images={"one": tools.picture(rgba)},
+        )
+        np.testing.assert_array_equal(tools.pixels(found), rgba)
+        server.images.clear()
+    # They are the same pixels: what was computed from them still counts.
+    assert worker.stats()["computed"]["grade"] == 1
     np.testing.assert_array_equal(tools.same(worker, rgba), rgba)
     worker.drop(["one"])
     assert worker.stats()["images"] == 0
