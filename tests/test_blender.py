@@ -435,6 +435,68 @@ said["images"] = [shown.name for shown in relume.evaluate.compute(job, 1)]
     assert said["images"] == ["relit"]
 
 
+def test_the_interface_stays_alive_and_esc_cancels(blender: Blender, shot: Path) -> None:
+    """There are no windows here, so the operator is driven by events of our own."""
+    said = blender.run(
+        RELIGHT
+        + """
+from types import SimpleNamespace
+kind = relume.operators.RELUME_OT_evaluate
+timers, told, reports = [], [], []
+manager = SimpleNamespace(
+    progress_begin=lambda *n: None, progress_update=told.append, progress_end=lambda: None,
+    event_timer_add=lambda *a, **k: timers.append(1), event_timer_remove=lambda t: timers.pop(),
+    modal_handler_add=lambda operator: None,
+)
+context = SimpleNamespace(
+    scene=scene, window_manager=manager, window=None, space_data=None,
+    workspace=SimpleNamespace(status_text_set=told.append),
+)
+members = {n: v for n, v in [*vars(relume.operators.OnTree).items(), *vars(kind).items()]
+           if callable(v)}
+
+def drive(events):
+    operator = type("Operator", (), members)()
+    operator.scope, operator.clip, operator.directory = "SEQUENCE", "", folder + "/ui"
+    operator.report = lambda kind, text: reports.append(text)
+    operator.ntree, operator.frames = tree, list(operator._frames(context))
+    operator.job = operator._begin(tree, context)
+    operator.total, operator.told, operator.timer = len(operator.frames), "", None
+    timers.append(1)
+    operator._start()
+    for event in events(operator):
+        result = operator.modal(context, SimpleNamespace(type=event))
+        if result & {"FINISHED", "CANCELLED"}:
+            return [list(result)[0], len(operator.frames), len(timers), len(reports)]
+
+def steadily(operator):
+    while True:
+        operator.thread.join()
+        yield "TIMER"
+
+def stopped(operator):
+    yield "MOUSEMOVE"
+    operator.thread.join()
+    yield "TIMER"
+    operator.thread.join()
+    yield "ESC"
+    operator.thread = relume.operators.threading.Thread()  # the frame under way ends as it is told
+    operator.error = relume.relume_client.Cancelled("stopped")
+    yield "TIMER"
+
+said["done"], said["stopped"] = drive(steadily), drive(stopped)
+said["flag"] = relume.evaluate.stop.is_set()
+said["told"] = [text for text in told if isinstance(text, str)]
+""",
+        folder=str(shot),
+    )
+    assert said["done"] == ["FINISHED", 0, 0, 0]
+    assert said["stopped"] == ["CANCELLED", 2, 0, 0]
+    assert said["flag"]
+    assert any("relight, frame 1" in text for text in said["told"])
+    assert len(list((shot / "ui").glob("relit.*.exr"))) == 3
+
+
 def test_a_clip_is_read_by_its_pattern(blender: Blender) -> None:
     said = blender.run(
         """

@@ -82,6 +82,8 @@ class RELUME_OT_evaluate(OnTree, bpy.types.Operator):
     def invoke(self, context: Any, event: Any) -> set[str]:
         """Run beside the interface, which stays alive: Esc cancels."""
         del event
+        if bpy.app.background:
+            return self.execute(context)
         self.ntree = tree_of(context)
         try:
             self.frames = list(self._frames(context))
