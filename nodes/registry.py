@@ -12,6 +12,7 @@ from relume.nodes.camera import Camera
 from relume.nodes.colour_space import ColourSpace
 from relume.nodes.crop import Crop
 from relume.nodes.defocus import Defocus
+from relume.nodes.despill import Despill
 from relume.nodes.environment_background import EnvironmentBackground
 from relume.nodes.environment_image import EnvironmentImage
 from relume.nodes.estimate_light import EstimateLight
@@ -64,6 +65,7 @@ REGISTRY = Registry(
         TrimapMatte,
         SteadyMatte,
         Foreground,
+        Despill,
         Camera,
         Normals,
         Albedo,
