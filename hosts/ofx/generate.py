@@ -31,7 +31,7 @@ PREFIX = "org.relume."
 _READERS: dict[str, dict[str, Any]] = {
     "colour": {"type": Read.id, "output": "image", "knobs": {}},
     "mask": {"type": ReadMatte.id, "output": "matte", "knobs": {}},
-    "vector": {"type": Read.id, "output": "image", "knobs": {"colour": DATA}},
+    "vector": {"type": Read.id, "output": "image", "knobs": {"colour": DATA, "layer": "normal"}},
 }
 """What stands for a clip of a kind where a graph is saved for a farm."""
 

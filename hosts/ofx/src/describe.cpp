@@ -10,8 +10,8 @@ namespace relume {
 namespace {
 
 const char kNativeConfig[] = "ofx-native-v1.5_aces-v1.3_ocio-v2.3";
-const char kFarmGroup[] = "group_farm";
-const char kColourGroup[] = "group_colour";
+const char kFarmGroup[] = "group_relume_farm";
+const char kColourGroup[] = "group_relume_colour";
 
 Properties define_clip(OfxImageEffectHandle handle, const std::string &name) {
   OfxPropertySetHandle properties = nullptr;
@@ -90,7 +90,7 @@ class Definer {
   // Applications that show pages show the parameters in order.
   void page() {
     OfxPropertySetHandle handle = nullptr;
-    suites().parameter->paramDefine(params_, kOfxParamTypePage, "main", &handle);
+    suites().parameter->paramDefine(params_, kOfxParamTypePage, "relume_page", &handle);
     for (std::size_t i = 0; i < names_.size(); ++i) {
       Properties(handle).set(kOfxParamPropPageChild, names_[i], static_cast<int>(i));
     }

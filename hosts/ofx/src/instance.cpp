@@ -2,21 +2,20 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
-#include <regex>
+#include <cstdio>
 #include <sstream>
 
 #include "failure.h"
 
 namespace relume {
 
-const char kPassParam[] = "pass";
-const char kSpaceParam[] = "space";
-const char kSpaceNameParam[] = "space_name";
-const char kShotParam[] = "shot";
-const char kMeasureParam[] = "measure_anchor";
-const char kGraphFileParam[] = "graph_file";
-const char kGraphSaveParam[] = "graph_save";
+const char kPassParam[] = "relume_pass";
+const char kSpaceParam[] = "relume_space";
+const char kSpaceNameParam[] = "relume_space_name";
+const char kShotParam[] = "relume_shot";
+const char kMeasureParam[] = "relume_measure_anchor";
+const char kGraphFileParam[] = "relume_graph_file";
+const char kGraphSaveParam[] = "relume_graph_save";
 
 namespace {
 
@@ -215,18 +214,20 @@ std::string Instance::space(const std::string &name) const {
 }
 
 Shot Instance::shot(int frame) const {
-  static const std::regex kRange(R"(\s*(-?\d+)(?:\s*-\s*(-?\d+))?\s*)");
   std::string said = text(kShotParam);
-  std::smatch parts;
   if (!said.empty()) {
-    if (!std::regex_match(said, parts, kRange)) {
+    Shot named = {};
+    char rest = 0;
+    int count = std::sscanf(said.c_str(), "%d - %d %c", &named.first, &named.last, &rest);
+    if (count == 1) {
+      count = std::sscanf(said.c_str(), "%d %c", &named.last, &rest) + 1;
+    }
+    if (count != 2) {
       throw Failure("'" + said + "' is not a shot. Give its first and last frame, such as "
                     "1001-1100.");
     }
-    int first = std::atoi(parts[1].str().c_str());
-    int last = parts[2].matched ? std::atoi(parts[2].str().c_str()) : first;
-    if (last < first) throw Failure("The shot " + said + " ends before it begins.");
-    return {first, last};
+    if (named.last < named.first) throw Failure("The shot " + said + " ends before it begins.");
+    return named;
   }
   Properties host(suites().host->host);
   bool temporal = host.integer(kOfxImageEffectPropTemporalClipAccess).value_or(0) != 0;

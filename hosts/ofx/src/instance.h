@@ -13,7 +13,7 @@
 
 namespace relume {
 
-// Parameters that every effect has beside its knobs.
+// Parameters that every effect has beside its knobs, under names that no knob has.
 extern const char kPassParam[];
 extern const char kSpaceParam[];
 extern const char kSpaceNameParam[];
