@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 HERE = Path(__file__).parent
-TABLES = ("imports", "light", "matting", "trimap", "relight", "chain", "host", "memory", "quality")
+TABLES = ("imports", "light", "matting", "trimap", "relight", "finish", "chain", "host", "memory", "quality")
 
 
 def machine() -> str:

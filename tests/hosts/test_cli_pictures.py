@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from relume.colour import convert
 from relume.errors import Exit
 from relume.hosts.cli import main
 from relume.image import Image
@@ -107,6 +108,42 @@ def test_one_stop_more_light_doubles_the_subject(photograph: Path, here: Path) -
     one, two = read("one.exr").layers, read("two.exr").layers
     assert set(one) == {"rgba", "relit"}
     np.testing.assert_array_equal(2.0 * one["relit"].rgb, two["relit"].rgb)
+
+
+def test_defocus_blurs_what_is_behind(photograph: Path, here: Path) -> None:
+    arguments = ["defocus", str(photograph), "--radius", "16", "--blades", "6", "--proxy", "2"]
+    assert main([*arguments, "--depth", "float", "--out", "blurred.exr"]) == Exit.DONE
+    assert main(["matte", str(photograph), "--proxy", "2", "--out", "matte.exr"]) == Exit.DONE
+    layers = read("blurred.exr").layers
+    assert set(layers) == {"rgba", "background", "foreground", "matte"}
+    plate, alpha = read("matte.exr").layers["rgba"], layers["matte"].pixels
+    solid = alpha[:, :, 0] == 1.0
+    np.testing.assert_allclose(layers["rgba"].rgb[solid], plate.rgb[solid], atol=2e-3)
+    # Where the background is seen, nothing is as sharp as it was.
+    given = convert(read(photograph).layer(), "lin_ap1_scene").rgb[::2, ::2]
+    seen = alpha[:, :, 0] == 0.0
+    steps = [np.abs(np.diff(x, axis=1))[seen[:, 1:]].mean() for x in (given, layers["rgba"].rgb)]
+    assert steps[1] < 0.5 * steps[0]
+
+
+def test_the_subject_is_joined_with_its_background_and_its_passes_are_not(
+    photograph: Path, here: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    wall = np.float32((0.9, 0.6, 0.3)) + rng.normal(0, 0.05, (512, 512, 3))
+    write("wall.exr", {"rgba": Image(np.float32(wall), ("R", "G", "B"))})
+    arguments = ["relight", str(photograph), "--light", "rig:rim", "--background", "wall.exr"]
+    arguments += ["--proxy", "4", "--depth", "float", "--passes", "relit,matte", "--cache", "kept"]
+    join = ["--match-levels", "--light-wrap", "32", "--match-grain"]
+    assert main([*arguments, "--out", "plain.exr"]) == Exit.DONE
+    assert main([*arguments, *join, "--out", "joined.exr"]) == Exit.DONE
+    plain, joined = read("plain.exr").layers, read("joined.exr").layers
+    np.testing.assert_array_equal(plain["relit"].pixels, joined["relit"].pixels)
+    beyond = plain["matte"].pixels[:, :, 0] == 0
+    np.testing.assert_array_equal(plain["rgba"].rgb[beyond], joined["rgba"].rgb[beyond])
+    inside = plain["matte"].pixels[:, :, 0] > 0.9
+    moved = (joined["rgba"].rgb - plain["rgba"].rgb)[inside].mean(axis=0)
+    assert moved[0] > moved[2], "the warm wall warms"
 
 
 def test_matte_normals_and_albedo_write_their_layers(photograph: Path, here: Path) -> None:
