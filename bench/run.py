@@ -13,7 +13,18 @@ from importlib.metadata import version
 from pathlib import Path
 
 HERE = Path(__file__).parent
-TABLES = ("imports", "light", "matting", "trimap", "relight", "finish", "chain", "host", "memory", "quality")
+TABLES = (
+    "imports",
+    "light",
+    "matting",
+    "trimap",
+    "relight",
+    "finish",
+    "chain",
+    "host",
+    "memory",
+    "quality",
+)
 
 
 def machine() -> str:
