@@ -19,13 +19,11 @@ F32 = NDArray[np.float32]
 CLEAR, COVERED = 0.02, 0.1
 """Below the one matte value the plate shows the background, above the other it is not asked."""
 
-
 DETAIL = 9
 """Pixels across which the detail of the background is measured."""
 
 ROUGH = 3.0
 """Standard deviations of that detail within which a difference is put down to it."""
-
 
 OWN, FOREIGN = 1.5, 3.0
 """How often the contrast of subject and background a difference may be: surely, and at most."""

@@ -58,7 +58,7 @@ def _adjust_option(knob: str, *flags: str) -> Callable[[F], F]:
         multiple=True,
         metavar=f"[NAME=]{declared.unit.upper() or declared.kind.upper()}",
         callback=read,
-        help=f"{declared.doc}  [{limits(declared)}]",
+        help=f"{declared.doc} NAME= is for one light; repeatable.  [{limits(declared)}]",
     )
 
 
