@@ -124,18 +124,51 @@ def connectedness(alpha: F64, other: F64) -> F64:
     return phi
 
 
-def temporal_error(mattes: NDArray[np.floating], truths: NDArray[np.floating]) -> float:
-    """Return dtSSD × 100: how differently a matte changes from frame to frame than the truth.
+def change_error(
+    alpha: NDArray[np.floating],
+    truth: NDArray[np.floating],
+    alpha_before: NDArray[np.floating],
+    truth_before: NDArray[np.floating],
+    region: NDArray[np.bool_] | None = None,
+) -> float:
+    """Return dtSSD × 100 of a pair of frames: how differently a matte changes than the truth.
 
     Source: Erofeev et al. 2015, Perceptually Motivated Benchmark for Video Matting, in the form
-    papers print: the root mean square per pair of frames, averaged with 0 for the first frame.
+    papers print: √mean((α_t − α_t₋₁) − (α*_t − α*_t₋₁))².
+
+    Args:
+        alpha: H×W, a frame of the matte.
+        truth: H×W, the same frame of the truth.
+        alpha_before: H×W, the frame before.
+        truth_before: H×W.
+        region: pixels that count; all by default.
+
+    Raises:
+        UsageError: the sizes differ or the region is empty.
+    """
+    shapes = {matte.shape for matte in (alpha, truth, alpha_before, truth_before)}
+    if len(shapes) > 1 or alpha.ndim != 2:
+        raise UsageError("two frames of mattes of different sizes cannot be compared")
+    wanted = truth.astype(np.float64) - truth_before
+    change = alpha.astype(np.float64) - alpha_before - wanted
+    if region is not None:
+        change = change[region]
+    if not change.size:
+        raise UsageError("the region to measure a matte in is empty")
+    return math.sqrt(float(np.square(change).mean())) * 100.0
+
+
+def temporal_error(mattes: NDArray[np.floating], truths: NDArray[np.floating]) -> float:
+    """Return dtSSD × 100 of a shot: that of every pair, averaged with 0 for the first frame.
 
     Args:
         mattes: T×H×W.
         truths: T×H×W.
+
+    Raises:
+        UsageError: the shapes differ.
     """
     if mattes.shape != truths.shape or mattes.ndim != 3:
         raise UsageError(f"mattes of shape {mattes.shape} cannot be compared with {truths.shape}")
-    change = np.diff(mattes.astype(np.float64), axis=0) - np.diff(truths.astype(np.float64), axis=0)
-    pairs = np.sqrt((change**2).mean((1, 2)))
-    return float(pairs.sum() / len(mattes) * 100.0)
+    pairs = zip(pairwise(mattes), pairwise(truths), strict=True)
+    return sum(change_error(a, t, b, s) for (b, a), (s, t) in pairs) / len(mattes)

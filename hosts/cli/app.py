@@ -26,6 +26,7 @@ COMMANDS = {
     "host": "Put relume into an application, or take it away again.",
     "graph": "Make, check, show and compare graphs.",
     "nodes": "List the nodes, or describe one.",
+    "metrics": "Measure how far a matte is from the truth.",
     "doctor": "Say what is installed and whether it works.",
     "demo": "Relight a photograph under three light rigs.",
     "train": "Train and judge the networks.",
