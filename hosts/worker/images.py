@@ -69,8 +69,13 @@ class Loan:
     Attributes:
         serial: the client's name for it.
         shape: how its pixels lie.
-        blank: the image, its pixels still missing.
-        segment: name of the segment they lie in; empty where they are the payload.
+        channels: their names.
+        colour: colour space, or `data`.
+        alpha: whether R, G, B are multiplied by A.
+        data: the window the pixels cover, y down.
+        display: the window a viewer shows.
+        pixel_aspect: width of a pixel over its height.
+        segment: name of the segment the pixels lie in; empty where they are the payload.
         offset: where they begin in it.
     """
 

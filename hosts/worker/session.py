@@ -8,13 +8,12 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from relume import __version__
-from relume.errors import Cancelled, RelumeError
+from relume.errors import RelumeError
 from relume.hosts.worker.client import PROTOCOL
 from relume.hosts.worker.fields import Fields
 from relume.hosts.worker.images import Loan
@@ -304,7 +303,6 @@ class Session:
     def _shutdown(self, id: int, fields: Fields, message: Message) -> None:
         fields.end()
         for render in self.server.renders.pending():
-            with suppress(Cancelled):
-                render.cancel()
+            render.cancel()
         self.send({"id": id, "ok": True})
         self.server.stop()
