@@ -322,6 +322,8 @@ def on_dask(job: Evaluator, frames: int, kills: int) -> tuple[list[FrameReport],
 
 def alike(one: Path, other: Path) -> bool:
     """Return whether two files hold the same channels and values."""
+    if one.read_bytes() == other.read_bytes():
+        return True
     a, b = oiio.ImageBuf(str(one)), oiio.ImageBuf(str(other))
     names = a.spec().channelnames == b.spec().channelnames
     return bool(names and np.array_equal(a.get_pixels("half"), b.get_pixels("half")))
