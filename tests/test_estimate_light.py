@@ -168,6 +168,20 @@ def test_the_mirror_is_the_picture_and_its_reflection() -> None:
     np.testing.assert_allclose(found[beyond], back, atol=0.03)
 
 
+def test_a_guess_goes_on_from_the_edges_of_the_picture() -> None:
+    plate = np.full((27, 48, 3), 4.0, np.float32)
+    around = np.full((32, 64, 3), 0.25, np.float32)
+    found = fills.continued(around, plate, view_of(48, 27, 60))
+    np.testing.assert_allclose(found[16, 32], 4.0, rtol=1e-5)
+    assert found[16, 0] == pytest.approx(0.25, rel=0.01)
+    ahead = latlong.directions(32)[16]
+    degrees = np.degrees(np.arctan2(ahead[:, 0], -ahead[:, 2])) - 30
+    share = np.log2(found[16, :, 0] / 0.25) / 4
+    beyond = degrees > 0
+    np.testing.assert_allclose(share[beyond], np.exp(-degrees[beyond] / 20), atol=5e-3)
+    assert not fills.continued(around * 0, plate, view_of(48, 27)).any()
+
+
 def test_the_mean_is_over_solid_angle() -> None:
     left = np.zeros((9, 16, 3), np.float32)
     left[:, :8] = 2.0
@@ -326,8 +340,9 @@ def test_scenes_that_no_member_saw_are_lit_better_than_by_plain_fills(model, ass
                 wrong = shaded(guess.image.pixels) - truth
                 area = latlong.solid_angles(16)[:, None, None]
                 found.append(float(np.sqrt((area * wrong**2).sum() / (area * truth**2).sum())))
-    middle = {fill: float(np.median(found)) for fill, found in errors.items()}
-    assert middle["network"] < 0.95 * min(middle["mean"], middle["mirror"]), middle
+    # Twenty views are few for a median: the mean is of all of them.
+    average = {fill: float(np.mean(found)) for fill, found in errors.items()}
+    assert average["network"] < 0.9 * min(average["mean"], average["mirror"]), average
 
 
 def shaded(pixels: F32) -> F32:

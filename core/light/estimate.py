@@ -142,7 +142,7 @@ def guess(
     if model is None:
         raise UsageError("there is no network to guess with", way_out="Fill by mirror or mean")
     around, lost = fills.network(pixels, view, to_level, model, clip, height)
-    return unseen * around + seen.burnt * lost
+    return unseen * fills.continued(around, pixels, view) + seen.burnt * lost
 
 
 def heading(to_world: F64) -> F64:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relume.light import harmonics, latlong
-from relume.light.clues import Clues, clues_of, mirrored, shrink
+from relume.light.clues import FLOOR, Clues, clues_of, mirrored, shrink
 from relume.light.seen import View
 
 if TYPE_CHECKING:
@@ -28,6 +28,13 @@ LOST = (-6.0, 12.0)
 """The same of how much light clipped pixels lack, in stops of what they show."""
 
 
+COARSE = (6, 8)
+"""The same before its edges are carried on: details would leave streaks."""
+
+REACH = 20.0
+"""Degrees beyond a picture's edge over which its own light gives way to a network's guess."""
+
+
 def mean(pixels: F32, view: View) -> F32:
     """Return the mean radiance of a picture over its solid angle, R, G, B."""
     left, right, bottom, top = view.sides
@@ -40,23 +47,13 @@ def mean(pixels: F32, view: View) -> F32:
 
 def mirror(pixels: F32, view: View, height: int) -> F32:
     """Return a picture reflected at its edges until it covers everything, height×2·height×3."""
-    from scipy.ndimage import map_coordinates
-
-    towards = latlong.directions(height) @ view.camera.to_world
+    across, up = _angles(view, height)
     left, right, bottom, top = view.sides
-    across = np.arctan2(towards[..., 0], -towards[..., 2])
     x = np.tan(_folded(across, math.atan(left), math.atan(right)))
     # Away from the axis, the picture's upper edge is seen at a smaller angle upwards.
     nearer = 1.0 / np.hypot(1.0, x)
-    up = np.arctan2(towards[..., 1], np.hypot(towards[..., 0], towards[..., 2]))
     y = np.tan(_folded(up, np.arctan(bottom * nearer), np.arctan(top * nearer))) / nearer
-    rows = (top - y) / (top - bottom) * PICTURE[0] - 0.5
-    columns = (x - left) / (right - left) * PICTURE[1] - 0.5
-    small = shrink(pixels, *PICTURE)
-    planes = [
-        map_coordinates(small[..., c], (rows, columns), order=1, mode="nearest") for c in range(3)
-    ]
-    return np.stack(planes, axis=-1)
+    return _between(shrink(pixels, *PICTURE), view, x, y)
 
 
 def network(
@@ -90,6 +87,52 @@ def network(
             around += np.exp2(stops) / (told.gain * 2 * model.members)
             lost += more / (2 * model.members)
     return around.astype(np.float32), lost.astype(np.float32)
+
+
+def continued(around: F32, pixels: F32, view: View) -> F32:
+    """Return guessed light, H×2H×3, that goes on from the picture at its edges.
+
+    What lies beside a picture is much like its edge: a network so small cannot say as much.
+
+    Args:
+        around: H×2H×3 guessed radiance, in the world of the view's camera.
+        pixels: the picture.
+        view: how it was taken.
+    """
+    # Light is mixed by its logarithm, which places without any would pull to nothing.
+    least = float(around.mean()) * FLOOR
+    if not least > 0:
+        return around
+    across, up = _angles(view, len(around))
+    left, right, bottom, top = view.sides
+    x = np.tan(np.clip(across, math.atan(left), math.atan(right)))
+    nearer = 1.0 / np.hypot(1.0, x)
+    edge = np.clip(up, np.arctan(bottom * nearer), np.arctan(top * nearer))
+    own = _between(shrink(pixels, *COARSE), view, x, np.tan(edge) / nearer)
+    away = np.hypot((across - np.arctan(x)) * np.cos(up), up - edge)
+    near = np.exp(-np.degrees(away) / REACH)[..., None]
+    mixed = near * np.log2(np.maximum(own, least))
+    mixed += (1.0 - near) * np.log2(np.maximum(around, least))
+    return np.asarray(np.exp2(mixed), np.float32)
+
+
+def _between(image: F32, view: View, x: F64, y: F64) -> F32:
+    """Return a reduced picture at tangents to the right of the axis and above it, bilinear."""
+    from scipy.ndimage import map_coordinates
+
+    left, right, bottom, top = view.sides
+    rows = (top - y) / (top - bottom) * image.shape[0] - 0.5
+    columns = (x - left) / (right - left) * image.shape[1] - 0.5
+    planes = [
+        map_coordinates(image[..., c], (rows, columns), order=1, mode="nearest") for c in range(3)
+    ]
+    return np.stack(planes, axis=-1)
+
+
+def _angles(view: View, height: int) -> tuple[F64, F64]:
+    """Return how far each texel lies to the right of the camera's axis and above it, in radians."""
+    x, y, z = np.moveaxis(latlong.directions(height) @ view.camera.to_world, -1, 0)
+    return np.arctan2(x, -z), np.arctan2(y, np.hypot(x, z))
 
 
 def _answers(told: Clues, model: LightNet) -> list[tuple[F64, F64]]:

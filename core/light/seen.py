@@ -39,6 +39,9 @@ _LEVEL = 0.995
 _FEWEST, _MOST = 5e-5, 0.9
 """Share of the picture that lies on the ceiling of a clipped one; a flat picture is not clipped."""
 
+_COUNT = 16
+"""Fewest pixels that do: the brightest of a picture is always there."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
@@ -101,10 +104,10 @@ def ceiling(pixels: F32) -> float:
     """
     largest = pixels.max(axis=2)
     top = float(largest.max())
-    if top <= 2.0 * float(largest.mean(dtype=np.float64)):
+    if top <= 0:
         return math.inf
-    share = float((largest >= _LEVEL * top).mean())
-    return top if _FEWEST <= share <= _MOST else math.inf
+    share = int((largest >= _LEVEL * top).sum()) / largest.size
+    return top if max(_FEWEST, _COUNT / largest.size) <= share <= _MOST else math.inf
 
 
 def is_burnt(pixels: F32, clip: float) -> NDArray[np.bool_]:

@@ -13,7 +13,7 @@ from relume.errors import Exit
 from relume.hosts.cli import main
 
 Capture = pytest.CaptureFixture[str]
-NAMES = ("matte", "normals", "albedo", "transport")
+NAMES = ("matte", "normals", "albedo", "transport", "light")
 
 
 @pytest.fixture
