@@ -397,6 +397,10 @@ try:
     bpy.ops.relume.evaluate(scope="STILL")
 except RuntimeError as error:
     said["error"] = str(error)
+try:
+    bpy.ops.relume.evaluate(scope="SEQUENCE")
+except RuntimeError as error:
+    said["unsaved"] = str(error)
 studio.file = folder + "/studio.exr"
 relume.evaluate.before_render(scene)
 said["after"] = tree.problem
@@ -406,6 +410,7 @@ said["after"] = tree.problem
     assert "gone.exr does not exist" in said["problem"]
     assert "gone.exr does not exist" in said["error"]
     assert said["problem"] in blender.told
+    assert "save it first" in said["unsaved"]
     assert said["pixel"] == [1, 0, 1, 1]
     assert said["after"] == ""
 

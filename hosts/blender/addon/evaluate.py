@@ -178,18 +178,24 @@ def before_render(scene: Any, *unused: Any) -> None:
             fail(ntree)
 
 
+_named: list[str] = []
+"""Blender's name of its scene-linear space, once it is known; it holds for the whole session."""
+
+
 def scene_linear() -> tuple[str, str]:
-    """Return Blender's scene-linear space: its name in Blender, and the shared name."""
+    """Return Blender's scene-linear space: its name in Blender, and the shared name.
+
+    Before Blender 5 this makes an image, which is not allowed while the interface is drawn.
+    """
     space = getattr(bpy.data, "colorspace", None)
     if space is not None:
         return space.working_space, space.working_space_interop_id
-    # A new float image is in the scene-linear space, whatever the configuration calls it.
-    image = bpy.data.images.new("relume", 1, 1, float_buffer=True)
-    try:
-        name = image.colorspace_settings.name
-    finally:
+    if not _named:
+        # A new float image is in the scene-linear space, whatever the configuration calls it.
+        image = bpy.data.images.new("relume", 1, 1, float_buffer=True)
+        _named.append(image.colorspace_settings.name)
         bpy.data.images.remove(image)
-    return name, COLOURS.get(name, name)
+    return _named[0], COLOURS.get(_named[0], _named[0])
 
 
 def _upstream(job: Job) -> set[str]:

@@ -121,6 +121,12 @@ class RELUME_OT_evaluate(OnTree, bpy.types.Operator):
         return {"RUNNING_MODAL"}
 
     def _begin(self, ntree: Any, context: Any) -> evaluate.Job:
+        if self.scope != "STILL" and self.directory.startswith("//") and not bpy.data.filepath:
+            raise RelumeError(
+                "The images are saved beside the Blender file, which has no place yet; save it "
+                "first, or name a folder.",
+                "usage",
+            )
         evaluate.stop.clear()
         ntree.problem = ""
         return evaluate.prepare(ntree, context.scene)

@@ -7,7 +7,7 @@ from typing import Any
 
 import bpy
 
-from . import evaluate, operators, tree
+from . import operators, tree
 
 _menus: list[Any] = []
 
@@ -45,7 +45,6 @@ class RELUME_PT_run(bpy.types.Panel):
         column = layout.column(align=True)
         column.operator("relume.transport_group", icon="NODETREE")
         column.operator("relume.reload_nodes", icon="FILE_REFRESH")
-        layout.label(text=f"Colours: {evaluate.scene_linear()[1]}")
         if ntree is not None and ntree.problem:
             box = layout.box().column()
             for line in _wrapped(ntree.problem):
