@@ -129,6 +129,8 @@ def skin_hue_shift(transport: Transport, relit: Image) -> float | None:
     """
     step = max(1, len(transport.index) // SAMPLES)
     index = transport.index[::step]
+    if not len(index):
+        return None
     albedo = oklab(_at(transport.albedo, index))
     alpha = transport.matte.pixels.reshape(-1)[index]
     skin = (alpha > 0) & _has_hue_of_skin(albedo)

@@ -205,3 +205,7 @@ def test_nothing_is_said_of_a_subject_without_skin():
     assert skin_hue_shift(transport, relight(transport, {"a": even((1, 0, 0))}).relit) is None
     nobody = replace(transport, matte=transport.matte.like(0 * transport.matte.pixels))
     assert skin_hue_shift(nobody, relight(nobody, {"a": even()}).relit) is None
+    empty = subject()
+    nothing = empty.matte.like(np.zeros_like(empty.matte.pixels))
+    empty = phong_transport(empty.foreground, nothing, empty.normals, empty.albedo)
+    assert skin_hue_shift(empty, relight(empty, {"a": even()}).relit) is None
