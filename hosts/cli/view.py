@@ -7,7 +7,7 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,13 @@ from click.core import ParameterSource
 from relume.errors import Exit, InputError, UsageError
 from relume.hosts.cli.app import debug_option, example
 from relume.hosts.cli.backdrops import backdrop_of, backdrop_options
-from relume.hosts.cli.lights import light_space_option, parse_lights
+from relume.hosts.cli.knob_options import knobs_of
+from relume.hosts.cli.lights import (
+    OF_ESTIMATES,
+    estimate_options,
+    light_space_option,
+    parse_lights,
+)
 from relume.hosts.cli.options import (
     FILE,
     device_option,
@@ -26,13 +32,13 @@ from relume.hosts.cli.options import (
     plate_options,
     refuse,
 )
+from relume.media.sequence import is_sequence
 from relume.nodes.environment_background import EnvironmentBackground
-from relume.nodes.recipes import ENVIRONMENT, ORIGINAL, RIG, Lighting
+from relume.nodes.recipes import BACKGROUND, ENVIRONMENT, ORIGINAL, RIG, Lighting
 
 LIGHT = f"key={RIG}rembrandt"
 """What a page begins with where the user names no light."""
 
-_OF_PLATES = ("plate__colour", "matte", "mask", "clean_plate", "proxy")
 _BEHIND = ("background", "background__colour", "background__offset", "over__fit")
 
 
@@ -48,10 +54,11 @@ _BEHIND = ("background", "background__colour", "background__offset", "over__fit"
     "lights",
     multiple=True,
     metavar="LIGHT",
-    help="Light to begin with: a lat-long environment, rig:PRESET or original; NAME=LIGHT names "
-    f"it. May be repeated.  [default: {LIGHT}]",
+    help="Light to begin with: a lat-long environment, rig:PRESET, background, background:FILE or "
+    f"original; NAME=LIGHT names it. May be repeated.  [default: {LIGHT}]",
 )
 @light_space_option
+@estimate_options
 @backdrop_options
 @plate_options
 @frame_options
@@ -146,16 +153,23 @@ def make_page(source: str, options: Mapping[str, Any]) -> Any:
     settings = Settings(resolve_shot(graph, REGISTRY, frames), options["device"])
     if options["threads"]:
         settings = Settings(settings.shot, settings.device, threads=options["threads"])
-    lights = lights_of(options["lights"] or (LIGHT,))
-    files = [one.source for one in lights if _is_file(one.source)]
+    lights = lights_of(options["lights"] or (LIGHT,), subject)
+    named = [one.source.removeprefix(f"{BACKGROUND}:") for one in lights if _is_file(one.source)]
+    files = [*named, *subject.surroundings]
     kept = kept_lights()
     allowed = [Path(source).absolute().parent, *options["allow"], kept]
     colour = options.get("light__colour")
-    shelf = Shelf(Folders(allowed, files), kept, settings, {"colour": colour} if colour else {})
+    shelf = Shelf(
+        Folders(allowed, files),
+        kept,
+        settings,
+        {"colour": colour} if colour else {},
+        knobs_of(options, "estimate"),
+    )
     session = Session(subject, frames, settings, disk_cache(options["cache"] or ""))
-    behind = "none" if options["background"] is None else "picture"
-    if options["background"] == ENVIRONMENT:
-        behind = ENVIRONMENT
+    behind = "none" if subject.is_transport else "plate"
+    if options["background"] is not None:
+        behind = ENVIRONMENT if options["background"] == ENVIRONMENT else "picture"
     fov = options.get("view__fov")
     if fov is None:
         fov = EnvironmentBackground.knobs()["fov"].default
@@ -175,12 +189,10 @@ def subject_of(source: str, options: Mapping[str, Any]) -> Any:
     backdrop = backdrop_of(options)
     picture = None if backdrop is None or backdrop.picture == ENVIRONMENT else backdrop
     plate = None
+    of_plates = _names(plate_options)
     if is_transport(source, options["frames"] or ""):
-        refuse(
-            {**options, "proxy": None if options["proxy"] == 1 else options["proxy"]},
-            "on a transport, which is analysed already",
-            *_OF_PLATES,
-        )
+        given = {name: options[name] if _is_given(name) else None for name in options}
+        refuse(given, "on a transport, which is analysed already", *of_plates)
     else:
         plate = plate_of(source, options)
     return Subject(
@@ -188,25 +200,40 @@ def subject_of(source: str, options: Mapping[str, Any]) -> Any:
         plate,
         picture,
         shot=options["shot"] or "",
-        words=_words((*_OF_PLATES, "shot")),
+        words=_words([*of_plates, "shot"]),
         behind=_words(_BEHIND),
+        estimate=_words(OF_ESTIMATES),
     )
 
 
-def lights_of(texts: Sequence[str]) -> list[Any]:
+def lights_of(texts: Sequence[str], subject: Any) -> list[Any]:
     """Return the lights that `--light` names.
 
+    Args:
+        texts: what `--light` was given.
+        subject: whose backdrop is the picture of a light called `background`.
+
     Raises:
-        RelumeError: a name or a rig is none, or a file is missing.
+        RelumeError: a name or a rig is none, or a picture is missing.
     """
     from relume.hosts.view.look import Light
 
     lights = []
     for name, light in parse_lights(texts).items():
-        text = light if isinstance(light, str) else str(Path(str(light["file"])).absolute())
-        if _is_file(text) and not Path(text).is_file():
-            raise InputError(f"{text} does not exist", way_out="Check the path")
-        lights.append(Light(name, text))
+        if light == BACKGROUND:
+            if not subject.surroundings:
+                raise UsageError(
+                    "there is no background picture to take the light from",
+                    way_out=f"Give --background, or {BACKGROUND}:FILE as the light",
+                )
+            light = {BACKGROUND: subject.surroundings[0]}
+        if isinstance(light, str):
+            lights.append(Light(name, light))
+            continue
+        file = Path(str(light.get("file", light.get(BACKGROUND)))).absolute()
+        if not file.is_file() and not is_sequence(file):
+            raise InputError(f"{file} does not exist", way_out="Check the path")
+        lights.append(Light(name, str(file) if "file" in light else f"{BACKGROUND}:{file}"))
     return lights
 
 
@@ -251,17 +278,32 @@ def listen(port: int) -> socket.socket:
     return listener
 
 
+def _names(options: Callable[[Any], Any]) -> list[str]:
+    """Return the names of the parameters that options make."""
+    return [parameter.name or "" for parameter in click.command()(options(lambda: None)).params]
+
+
+def _is_given(name: str) -> bool:
+    return click.get_current_context().get_parameter_source(name) not in (
+        None,
+        ParameterSource.DEFAULT,
+    )
+
+
 def _words(names: Sequence[str]) -> tuple[str, ...]:
     """Return the options the user gave, as words to give again, files with their whole path."""
     context = click.get_current_context()
     words: list[str] = []
     for parameter in context.command.params:
         name = parameter.name or ""
-        given = context.get_parameter_source(name) is not ParameterSource.DEFAULT
-        if name in names and given and context.params.get(name) is not None:
-            value = str(context.params[name])
-            is_file = parameter.type is FILE or name == "background"
-            words += [parameter.opts[0], str(Path(value).absolute()) if is_file else value]
+        if name not in names or not _is_given(name):
+            continue
+        words.append(parameter.opts[0])
+        if isinstance(parameter, click.Option) and parameter.is_flag:
+            continue
+        is_file = parameter.type is FILE or name == "background"
+        value = str(context.params[name])
+        words.append(str(Path(value).absolute()) if is_file else value)
     return tuple(words)
 
 

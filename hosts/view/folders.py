@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from relume.errors import RelumeError
+from relume.media.sequence import is_sequence, path_at
 
 MOST = 300
 """Files listed at most: the header of each is read."""
@@ -46,6 +47,17 @@ class Folders:
             f"{name} is outside the folders that this page may read",
             way_out="Start `relume view` with --allow and its folder",
         )
+
+    def allowed_at(self, name: str, frame: int) -> Path:
+        """Return a file or a sequence, of which one frame will be read.
+
+        Raises:
+            Forbidden: the sequence or that frame of it is outside.
+        """
+        path = self.allowed(name)
+        if is_sequence(path) and str(path) not in self._files:
+            self.allowed(str(path_at(path, frame)))
+        return path
 
     def environments(self, but: Iterable[str | Path] = ()) -> list[Path]:
         """Return the lat-long pictures directly inside the folders, sorted by name.

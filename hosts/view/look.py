@@ -13,16 +13,18 @@ from typing import Any, Self
 from relume.errors import UsageError
 from relume.graph import Graph
 from relume.hosts.farm.prepare import absolute
-from relume.hosts.view.shelf import Shelf
+from relume.hosts.view.shelf import ESTIMATED, Shelf
 from relume.media.sequence import parse_frames
 from relume.node import Node
 from relume.nodes.adjust_light import AdjustLight
 from relume.nodes.recipes import (
+    BACKGROUND,
     ENVIRONMENT,
     ORIGINAL,
     Backdrop,
     Lighting,
     Plate,
+    Source,
     relight_graph,
     shade_graph,
 )
@@ -44,6 +46,7 @@ class Subject:
         shot: the shot, where the user gave it.
         words: options of the command line that describe the plate, to give again.
         behind: options of the command line that describe the backdrop.
+        estimate: options of the command line that describe how light is estimated.
     """
 
     source: str
@@ -52,6 +55,7 @@ class Subject:
     shot: str = ""
     words: tuple[str, ...] = ()
     behind: tuple[str, ...] = ()
+    estimate: tuple[str, ...] = ()
 
     @property
     def is_transport(self) -> bool:
@@ -69,6 +73,14 @@ class Subject:
         plate = [] if self.is_transport else ["plate"]
         picture = [] if self.backdrop is None else ["picture"]
         return ["none", *plate, *picture, ENVIRONMENT]
+
+    @property
+    def surroundings(self) -> list[str]:
+        """Pictures without the actor, around which light can be estimated."""
+        pictures = [None if self.backdrop is None else self.backdrop.picture]
+        pictures += [None if self.plate is None else self.plate.clean_plate]
+        files = (one if one is None or isinstance(one, str) else one["file"] for one in pictures)
+        return [str(Path(file).absolute()) for file in files if file is not None]
 
     def graph(self, lighting: Lighting, out: str, backdrop: Backdrop | None) -> Graph:
         """Return the graph of this subject under lights."""
@@ -158,6 +170,7 @@ def graph_of(subject: Subject, look: Look, shelf: Shelf) -> Graph:
         {light.name: shelf.source(light.source) for light in look.lights},
         each={light.name: _effective(light) for light in look.lights},
         relight=look.relight,
+        estimate={**shelf.estimate, "fov": look.fov},
     )
     graph = subject.graph(lighting, look.out, _backdrop(subject, look))
     graph.check(REGISTRY)
@@ -176,8 +189,7 @@ def command_of(subject: Subject, look: Look, shelf: Shelf) -> str:
     words = ["relume", name, str(Path(subject.source).absolute()), *subject.words]
     sources = {light.name: shelf.source(light.source) for light in look.lights}
     for called, source in sources.items():
-        text = source if isinstance(source, str) else str(source["file"])
-        words += ["--light", f"{called}={text}"]
+        words += ["--light", f"{called}={_named(source)}"]
     colour = shelf.knobs.get("colour")
     if colour and any(not isinstance(source, str) for source in sources.values()):
         words += [flags["light__colour"], str(colour)]
@@ -191,8 +203,19 @@ def command_of(subject: Subject, look: Look, shelf: Shelf) -> str:
     for key, value in look.relight.items():
         words += [flags[f"look__{key}"], _text(value)]
     words += _behind(subject, look)
+    estimated = any(light.source.startswith(ESTIMATED) for light in look.lights)
+    words += subject.estimate if estimated else ()
+    if estimated or look.background == ENVIRONMENT:
+        words += [flags["view__fov"], _text(look.fov)]
     words += ["--frames", look.frames] if look.frames else []
     return shlex.join([*words, "--out", str(Path(look.out).absolute())])
+
+
+def _named(source: Source) -> str:
+    """Return a light as a command line names it."""
+    if isinstance(source, str):
+        return source
+    return str(source["file"]) if "file" in source else f"{ESTIMATED}{source[BACKGROUND]}"
 
 
 def _knobs(node: type[Node], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -258,7 +281,7 @@ def _behind(subject: Subject, look: Look) -> list[str]:
     if look.background == "picture":
         return list(subject.behind)
     if look.background == ENVIRONMENT:
-        return ["--background", ENVIRONMENT, "--fov", _text(look.fov)]
+        return ["--background", ENVIRONMENT]
     return []
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from relume.hosts.view import looks
 from relume.hosts.view.look import Light, Subject
 from relume.hosts.view.session import Session
+from relume.hosts.view.shelf import ESTIMATED
 from relume.media.sequence import is_sequence
 from relume.node import Node
 from relume.nodes.adjust_light import AdjustLight
@@ -43,6 +44,7 @@ def opening(
             {"name": one.name, "source": one.source, "knobs": dict(one.knobs)} for one in lights
         ],
         "rigs": [f"{RIG}{name}" for name in preset["choices"]],
+        "estimates": [f"{ESTIMATED}{name}" for name in subject.surroundings],
         "adjust": controls(AdjustLight),
         "relight": {key: knob for key, knob in controls(Relight).items() if key not in UNSEEN},
         "fov": {**EnvironmentBackground.knobs()["fov"].schema(), "value": fov},

@@ -162,16 +162,17 @@ class _Api:
     async def light(self, request: Request) -> Response:
         document = await _document(request)
         source, adjust = str(document.get("source")), document.get("adjust") or {}
-        light = await run_in_threadpool(self.shelf.maps, source, adjust)
+        light = await run_in_threadpool(self.shelf.maps, source, adjust, *_fov(document))
         return _binary(packing.pack_light(light))
 
     async def environment(self, request: Request) -> Response:
         from relume.colour import convert, working_space
 
-        source = str((await _document(request)).get("source"))
+        document = await _document(request)
+        source = str(document.get("source"))
 
         def picture() -> bytes:
-            image = convert(self.shelf.environment(source), working_space())
+            image = convert(self.shelf.environment(source, *_fov(document)), working_space())
             return packing.pack_environment(image)
 
         return _binary(await run_in_threadpool(picture))
@@ -255,6 +256,11 @@ async def _document(request: Request) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise UsageError("the request is no JSON object")
     return document
+
+
+def _fov(document: dict[str, Any]) -> tuple[float, ...]:
+    """Return the field of view that a request names, for lights that are estimated."""
+    return (document["fov"],) if "fov" in document else ()
 
 
 def _binary(content: bytes) -> Response:

@@ -14,6 +14,7 @@ from typing import Any
 from relume.cache import MemoryCache
 from relume.errors import InputError, OutputError, UsageError
 from relume.evaluate import Evaluator, Settings
+from relume.geometry.camera import FOV
 from relume.graph import Graph
 from relume.hosts.cli.lights import parse_light
 from relume.hosts.view.folders import Folders
@@ -21,11 +22,16 @@ from relume.image import Image
 from relume.light.types import LightMaps
 from relume.media.sequence import is_sequence
 from relume.nodes.adjust_light import AdjustLight
+from relume.nodes.estimate_light import EstimateLight
 from relume.nodes.light_rig import LightRig
 from relume.nodes.prefilter_light import PrefilterLight
+from relume.nodes.read import Read
 from relume.nodes.read_environment import ReadEnvironment
-from relume.nodes.recipes import ORIGINAL, RIG, Source
+from relume.nodes.recipes import BACKGROUND, ORIGINAL, RIG, Source
 from relume.nodes.registry import REGISTRY
+
+ESTIMATED = f"{BACKGROUND}:"
+"""As a light: what the name of a picture begins with, around which the light is estimated."""
 
 _ODD = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -39,12 +45,14 @@ class Shelf:
         kept: folder for dropped files.
         settings: what the evaluation fixes.
         knobs: knobs of ReadEnvironment for every file, such as its colour.
+        estimate: knobs of EstimateLight, the field of view apart.
     """
 
     folders: Folders
     kept: Path
     settings: Settings
     knobs: Mapping[str, Any] = field(default_factory=dict)
+    estimate: Mapping[str, Any] = field(default_factory=dict)
     _cache: MemoryCache = field(default_factory=lambda: MemoryCache(1 << 29))
     _turn: threading.Lock = field(default_factory=threading.Lock)
 
@@ -52,7 +60,7 @@ class Shelf:
         """Return a light as a recipe takes it.
 
         Args:
-            text: `original`, `rig:PRESET`, or a file.
+            text: `original`, `rig:PRESET`, a file, or `background:` and a picture.
 
         Raises:
             UsageError: there is no such rig, or the file is a sequence.
@@ -61,6 +69,10 @@ class Shelf:
         if text == ORIGINAL or text.startswith(RIG):
             found: Source = parse_light(text)
             return found
+        if text.startswith(ESTIMATED):
+            picture = text.removeprefix(ESTIMATED)
+            path = self.folders.allowed_at(picture, self.settings.shot.first)
+            return {BACKGROUND: str(path), **self.knobs}
         if is_sequence(text) and not Path(text).is_file():
             raise UsageError(
                 f"{text} is a sequence, and the page shows lights that stand still",
@@ -68,38 +80,46 @@ class Shelf:
             )
         return {"file": str(self.folders.allowed(text)), **self.knobs}
 
-    def maps(self, text: str, adjust: Mapping[str, Any] | None = None) -> LightMaps:
+    def maps(
+        self, text: str, adjust: Mapping[str, Any] | None = None, fov: float = FOV
+    ) -> LightMaps:
         """Return the maps of a light in the working space.
 
         Args:
-            text: a rig or a file.
+            text: a light that has an environment.
             adjust: knobs of AdjustLight that are to be worked into the maps.
+            fov: field of view of the picture that a light is estimated from.
 
         Raises:
             RelumeError: the light cannot be read, or the page may not read it.
         """
-        graph = self._graph(text)
+        graph = self._graph(text, fov)
         graph.add("light", AdjustLight, adjust, light="maps")
         graph.check(REGISTRY)
         light: LightMaps = self._evaluate(graph, "light")
         return light
 
-    def environment(self, text: str) -> Image:
+    def environment(self, text: str, fov: float = FOV) -> Image:
         """Return the picture of a light, in the space it is stored in.
 
         Raises:
             RelumeError: as for `maps`.
         """
-        image: Image = self._evaluate(self._graph(text), "environment").image
+        image: Image = self._evaluate(self._graph(text, fov), "environment").image
         return image
 
-    def _graph(self, text: str) -> Graph:
+    def _graph(self, text: str, fov: float) -> Graph:
         source = self.source(text)
         if source == ORIGINAL:
             raise UsageError("the original light has no environment")
         graph = Graph()
         if isinstance(source, str):
             graph.add("environment", LightRig, {"preset": source.removeprefix(RIG)})
+        elif BACKGROUND in source:
+            knobs = dict(source)
+            graph.add("picture", Read, {"file": knobs.pop(BACKGROUND), **knobs})
+            estimate = {**self.estimate, "fov": fov}
+            graph.add("environment", EstimateLight, estimate, plate="picture")
         else:
             graph.add("environment", ReadEnvironment, source)
         graph.add("maps", PrefilterLight, environment="environment")

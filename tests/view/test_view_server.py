@@ -501,6 +501,46 @@ def test_command_and_graph_are_one(client, capsys, background):
     assert words[words.index("--light-exposure") + 1] == "-1", "all agree: said once"
 
 
+def test_a_light_is_estimated_around_a_picture(client, page, show, capsys):
+    page.shelf.estimate = {"fill": "mean"}
+    # The words of the command line that made that estimate.
+    page.session.subject = replace(page.session.subject, estimate=("--fill", "mean"))
+    around = {"name": "sky", "source": f"background:{show / 'behind.exr'}", "knobs": {}}
+    graph = graph_for(client, lights=[around], fov=55)
+    words = words_for(client, lights=[around], fov=55)
+    capsys.readouterr()
+    assert main([*words, "--print-graph"]) == Exit.DONE
+    printed = Graph.from_json(capsys.readouterr().out, REGISTRY)
+    assert printed.to_json(REGISTRY) == graph.to_json(REGISTRY)
+    means = []
+    for fov in (30, 90):
+        answer = client.post("/api/environment", json={"source": around["source"], "fov": fov})
+        means.append(unpacked(answer.content)[1]["environment"].astype(np.float32).mean())
+        answer = client.post("/api/light", json={"source": around["source"], "fov": fov})
+        assert answer.status_code == 200
+    assert means[0] != means[1], "a wider view covers more of the sphere"
+    for source in ("background:/etc/passwd", f"background:{show}/../a.####.exr"):
+        assert client.post("/api/light", json={"source": source}).status_code == 403
+    wrong = client.post("/api/light", json={"source": around["source"], "fov": "wide"})
+    assert wrong.status_code == 400
+
+
+def test_a_background_that_is_named_may_be_estimated_around(show, monkeypatch, capsys, tmp_path):
+    seen: list[Any] = []
+    monkeypatch.chdir(show / "hdri")
+    monkeypatch.setattr(server, "serve", lambda page, *_: seen.append(page))
+    words = ["view", "../still.exr", "--background", "../behind.exr", "--light", "background"]
+    assert main([*words, "--no-open"]) == Exit.DONE
+    (page,) = seen
+    source = page.opening["lights"][0]["source"]
+    assert source == f"background:{show}/hdri/../behind.exr"
+    assert page.opening["estimates"] == [source]
+    assert page.shelf.source(source) == {"background": str(show / "behind.exr")}
+    page.session.close()
+    assert main(["view", "../still.exr", "--light", "background", "--no-open"]) == Exit.USAGE
+    assert "no background picture" in capsys.readouterr().err
+
+
 def test_the_command_gives_the_frame_that_is_asked_for(client):
     words = words_for(client, frames="1002")
     assert words[words.index("--frames") + 1] == "1002"
@@ -586,6 +626,7 @@ def test_the_command_line_knows_plates_from_transports(show):
     [
         (["still.exr", "--matte", "behind.exr"], Exit.USAGE, "--matte has no effect on a transp"),
         (["still.exr", "--proxy", "2"], Exit.USAGE, "--proxy has no effect"),
+        (["still.exr", "--steady"], Exit.USAGE, "--steady has no effect"),
         (["still.exr", "--fit", "fill"], Exit.USAGE, "--fit has no effect without --background"),
         (["still.exr", "--light", "gone.exr"], Exit.INPUT, "gone.exr does not exist"),
         (["still.exr", "--light", "rig:none"], Exit.USAGE, "no rig"),
@@ -621,6 +662,30 @@ def test_the_command_serves_this_machine_alone(show, monkeypatch, capsys, tmp_pa
     assert told["out"] == str(show / "relit.exr")
     assert page.shelf.kept == tmp_path / "relume" / "lights"
     page.session.close()
+
+
+def test_what_the_user_said_of_a_plate_is_said_again(show, monkeypatch, capsys):
+    seen: list[Any] = []
+    monkeypatch.chdir(show)
+    monkeypatch.setattr(server, "serve", lambda page, *_: seen.append(page))
+    plate = ["behind.exr", "--matte", "hdri/m.exr", "--proxy", "2", "--steady"]
+    behind = ["--background", "behind.exr", "--fit", "fill"]
+    assert main(["view", *plate, *behind, "--shot", "1-3", "--no-open"]) == Exit.DONE
+    (page,) = seen
+    page.session.close()
+    subject = page.session.subject
+    assert page.opening["background"] == "picture"
+    said = {"--matte", str(show / "hdri" / "m.exr"), "--proxy", "2", "--steady", "--shot", "1-3"}
+    assert set(subject.words) == said
+    assert subject.behind == ("--background", str(show / "behind.exr"), "--fit", "fill")
+    for background in subject.backgrounds:
+        shown = look.Look.of({**LOOK, "background": background, "out": "o.exr"})
+        graph = look.graph_of(subject, shown, page.shelf)
+        line = look.command_of(subject, shown, page.shelf)
+        capsys.readouterr()
+        assert main([*shlex.split(line)[1:], "--print-graph"]) == Exit.DONE
+        printed = Graph.from_json(capsys.readouterr().out, REGISTRY)
+        assert printed.to_json(REGISTRY) == graph.to_json(REGISTRY)
 
 
 def test_a_port_that_is_taken_is_told():

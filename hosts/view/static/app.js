@@ -2,11 +2,13 @@
 
 import * as api from "./api.js";
 import { fill, knobs, slider } from "./controls.js";
+import { copyCommand, saveGraph } from "./export.js";
 import { Renderer } from "./gl.js";
 import { Maps, sum } from "./light.js";
-import { asked, card, gain, isOriginal, knob, nameFor, shownSource } from "./lights.js";
+import { asked, card, gain, isEstimated, isOriginal, knob, nameFor, shownSource } from "./lights.js";
 import { Picture } from "./picture.js";
 import { Store } from "./store.js";
+import { acceptDrops } from "./drop.js";
 import { bindKeys } from "./keys.js";
 import { Timeline } from "./timeline.js";
 
@@ -53,8 +55,10 @@ class App {
     );
     this.timeline = new Timeline(page, opening, renderer, this);
     this.store.listen((structure) => {
-      if (structure) this.rebuild();
-      else this.refreshCards();
+      if (structure) {
+        this.fov = this.state.fov;
+        this.rebuild();
+      } else this.refreshCards();
       this.refresh("light", "picture", "other");
     });
   }
@@ -68,8 +72,10 @@ class App {
     page.out.value = opening.out;
     page["only-row"].hidden = opening.frames.length < 2;
     const fov = { label: "field of view", schema: opening.fov, value: this.state.fov };
+    this.fov = this.state.fov;
     this.fovRow = slider(fov, (value, settled) => {
       this.state.fov = value;
+      if (settled) this.fov = value; // an estimate takes a moment, and waits for the hand
       this.moved(settled);
     });
     page.fov.append(this.fovRow);
@@ -117,26 +123,9 @@ class App {
       this.setDisplay();
     });
     on("view", "change", () => this.setDisplay());
-    on("copy", "click", () => this.copy());
-    on("save", "click", () => this.save());
-    document.addEventListener("dragover", (event) => {
-      if (!event.dataTransfer.types.includes("Files")) return;
-      event.preventDefault();
-      page.drop.hidden = false;
-      page.drop.textContent = page.stage.contains(event.target)
-        ? "Light the picture with this alone"
-        : "Add this to the lights";
-    });
-    document.addEventListener("dragleave", (event) => {
-      if (!event.relatedTarget) page.drop.hidden = true;
-    });
-    document.addEventListener("drop", (event) => {
-      page.drop.hidden = true;
-      const [file] = event.dataTransfer.files;
-      if (!file) return;
-      event.preventDefault();
-      this.take(file, page.stage.contains(event.target));
-    });
+    on("copy", "click", () => this.attempt(() => copyCommand(this, page)));
+    on("save", "click", () => this.attempt(() => saveGraph(this, page)));
+    acceptDrops(page, (file, alone) => this.take(file, alone));
     page.canvas.addEventListener("webglcontextlost", (event) => {
       event.preventDefault();
       say("The graphics card was lost. Reload the page.");
@@ -164,6 +153,7 @@ class App {
     fill(page.library, [
       ...this.opening.rigs,
       ["original", "original, the plate's own"],
+      ...this.opening.estimates.map((source) => [source, shownSource(source)]),
       ...files.map((file) => [file, shownSource(file)]),
     ]);
   }
@@ -278,7 +268,8 @@ class App {
     }
     this.relightRows?.forEach((row) => row.refresh?.());
     this.fovRow?.show(state.fov);
-    page.fov.hidden = state.background !== "environment";
+    const seen = state.background === "environment" || state.lights.some((light) => light.on && isEstimated(light));
+    page.fov.hidden = !seen;
     page.undo.disabled = !store.past.length;
     page.redo.disabled = !store.future.length;
   }
@@ -299,9 +290,14 @@ class App {
     return this.state.lights.filter((light) => light.on && (!alone || light.name === alone));
   }
 
+  /** What the server makes a light of. */
+  origin(light) {
+    return isEstimated(light) ? { source: light.source, fov: this.fov } : { source: light.source };
+  }
+
   /** Return a light's maps, or ask for them and return null. */
   mapsOf(light) {
-    const document = { source: light.source, adjust: asked(light, this.opening.adjust) };
+    const document = { ...this.origin(light), adjust: asked(light, this.opening.adjust) };
     const key = JSON.stringify(document);
     if (!this.maps.has(key)) {
       this.maps.set(key, null);
@@ -342,7 +338,7 @@ class App {
       background: state.background,
       exposure: 2 ** state.exposure,
       environment: around && {
-        source: around.source,
+        key: JSON.stringify(this.origin(around)),
         fov: state.fov,
         degrees: knob(around, "rotate", adjust),
         gain: 2 ** knob(around, "exposure", adjust),
@@ -352,12 +348,13 @@ class App {
 
   /** Ask for the picture of the light behind the subject, where it is wanted and not there. */
   needEnvironment() {
-    const source = this.surround?.source;
-    if (!source || this.renderer.hasEnvironment(source) || this.loading === source) return;
-    this.loading = source;
+    const origin = this.surround && this.origin(this.surround);
+    const key = JSON.stringify(origin);
+    if (!origin || this.renderer.hasEnvironment(key) || this.loading === key) return;
+    this.loading = key;
     this.attempt(async () => {
-      const message = await api.binary("/api/environment", { source });
-      this.renderer.setEnvironment(source, message);
+      const message = await api.binary("/api/environment", origin);
+      this.renderer.setEnvironment(key, message);
     }).finally(() => {
       this.loading = null;
       this.refresh("picture", "other");
@@ -404,41 +401,6 @@ class App {
       return `${light.name}${turned}`;
     });
     return `The picture under ${on.join(", ") || "no light"}; pass ${this.state.pass}`;
-  }
-
-  /** Return what the server makes a graph or a command of. */
-  document() {
-    const { lights, relight, background, fov } = this.state;
-    const alone = page.only.checked && this.opening.sequence;
-    return {
-      lights: lights.filter((light) => light.on).map(({ name, source, knobs: set }) => ({ name, source, knobs: set })),
-      relight, background, fov,
-      out: page.out.value.trim(),
-      frames: alone ? String(this.timeline.number) : "",
-    };
-  }
-
-  async copy() {
-    await this.attempt(async () => {
-      const { command } = await api.post("/api/command", this.document());
-      page.command.hidden = false;
-      page.command.value = command;
-      const copied = await navigator.clipboard.writeText(command).then(() => true, () => false);
-      if (!copied) page.command.select();
-      say(copied ? "The command is copied." : "The clipboard is closed to this page. Copy the command below.");
-    });
-  }
-
-  async save() {
-    await this.attempt(async () => {
-      const graph = await api.text("/api/graph", this.document());
-      const link = document.createElement("a");
-      link.href = URL.createObjectURL(new Blob([graph], { type: "application/json" }));
-      link.download = `${shownSource(page.out.value).split(".")[0] || "relit"}.json`;
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-      say(`Saved ${link.download}. Render it with: relume run ${link.download}`);
-    });
   }
 }
 

@@ -4,6 +4,7 @@ import * as shaders from "./shaders.js";
 import { glossMix, seenFrom } from "./light.js";
 
 const SURROUND = 0.165; // display code value around the picture, neutral
+const BLOCKS = 3; // magnification from which single pixels are meant to be seen
 const MEMORY = 768 << 20; // bytes of frames kept on the graphics card
 
 /** What each pass shades, by number; the rest of a name is its light or its exponent. */
@@ -155,12 +156,12 @@ export class Renderer {
     this.maps = this.#texture(gl.TEXTURE_2D_ARRAY, gl.RGBA32F, size, sum.texels);
   }
 
-  hasEnvironment = (source) => this.environments.has(source);
+  hasEnvironment = (key) => this.environments.has(key);
 
-  setEnvironment(source, message) {
+  setEnvironment(key, message) {
     for (const texture of this.environments.values()) this.gl.deleteTexture(texture);
     this.environments.clear(); // one at a time: they are large
-    this.environments.set(source, this.#halves(message.arrays.environment));
+    this.environments.set(key, this.#halves(message.arrays.environment));
   }
 
   setLattice(message) {
@@ -186,7 +187,7 @@ export class Renderer {
   /**
    * Shade a pass and put it through the display.
    * @param pass name of the pass.
-   * @param look {lit, gains, gloss, original, background, environment: {source, fov, degrees, gain},
+   * @param look {lit, gains, gloss, original, background, environment: {key, fov, degrees, gain},
    *   exposure}; unlit, only the original light shines.
    * @param into `picture`, or `other` for the far side of the wipe.
    */
@@ -196,7 +197,7 @@ export class Renderer {
     const name = pass.startsWith("relit_") ? "relit" : pass.replace(/_\d+$/, "");
     const exponent = Number(/\d+$/.exec(pass)?.[0]);
     const lobes = frame.exponents.map((n) => this.light?.exponents[n] ?? 0);
-    const sky = look.background === "environment" && this.environments.get(look.environment.source);
+    const sky = look.background === "environment" && this.environments.get(look.environment?.key);
     const behind = textures[name === "plate" ? "plate" : look.background];
     const radians = ((look.environment?.degrees ?? 0) * Math.PI) / 180;
     const around = this.light
@@ -259,6 +260,12 @@ export class Renderer {
     const { gl, canvas } = this;
     gl.bindFramebuffer(gl.FRAMEBUFFER, null);
     gl.viewport(0, 0, canvas.width, canvas.height);
+    const scale = place[3] / this.size[1];
+    const smooth = scale > 1 && scale < BLOCKS;
+    for (const { texture } of [this.targets.picture, this.targets.other]) {
+      gl.bindTexture(gl.TEXTURE_2D, texture);
+      gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, smooth ? gl.LINEAR : gl.NEAREST);
+    }
     this.#use(
       this.programs.present,
       [

@@ -24,8 +24,8 @@ export function bindKeys(app, page) {
     " ": () => timeline.play(),
     f: () => picture.fit(),
     z: () => picture.actual(),
-    c: () => app.copy(),
-    s: () => app.save(),
+    c: () => press("copy"),
+    s: () => press("save"),
     "?": () => press("help-button"),
   };
   document.addEventListener("keydown", (event) => {

@@ -11,8 +11,12 @@ const HERE = new Set(["rotate", "exposure", "gain"]);
 /** What the plate's own light has not. */
 const DIRECTED = new Set(["rotate", "blur"]);
 
+const ESTIMATED = "background:";
+
 export const isOriginal = (light) => light.source === "original";
-export const shownSource = (source) => source.split("/").pop();
+export const isEstimated = (light) => light.source.startsWith(ESTIMATED);
+export const shownSource = (source) =>
+  (source.startsWith(ESTIMATED) ? "estimated around " : "") + source.split("/").pop();
 
 export const knob = (light, name, schemas) => light.knobs[name] ?? schemas[name].default;
 
@@ -33,7 +37,7 @@ export function gain(light, schemas) {
 
 /** A name for a light, unlike those there are: of its rig or file. */
 export function nameFor(source, lights) {
-  const stem = source.startsWith("rig:") ? source.slice(4) : shownSource(source).split(".")[0];
+  const stem = source.startsWith("rig:") ? source.slice(4) : source.split("/").pop().split(".")[0];
   let name = stem.replace(/[^A-Za-z0-9]+/g, "_").replace(/^_+|_+$/g, "");
   if (!NAME.test(name) || STEREO.includes(name)) name = `light_${name}`.replace(/_+$/, "");
   const taken = new Set(lights.map((light) => light.name));

@@ -74,6 +74,7 @@ export class Picture {
     const size = Math.round(Math.min(width, height) * 0.13);
     const probe = probing ? { x: Math.round(12 * ratio), y: Math.round(12 * ratio), size } : null;
     this.renderer.present(place, wipe, probe, exposure);
+    canvas.dataset.drawn = "";
   }
 
   #at(event) {

@@ -42,6 +42,7 @@ export class Timeline {
     if (!renderer.hasFrame(number)) {
       const loading = { number, stop: new AbortController() };
       this.loading = loading;
+      page.stage.setAttribute("aria-busy", "true");
       const late = setTimeout(() => this.tell({ node: "", fraction: 0 }), 150);
       try {
         const message = await api.frame(number, (status) => this.loading === loading && this.tell(status), loading.stop.signal);
