@@ -1,7 +1,8 @@
 """Measure estimated light on environments it was not trained on, beside plain fills.
 
-`python -m relume.training.light_evaluate [--write FILE …] [--manifest FILE]` prints a table for
-each kind of plate. Each scene is judged by the members of the network that have not seen it.
+`python -m relume.training.light_evaluate [FILE …]` prints a table for each kind of plate, and puts
+it into Markdown and its medians into a manifest. Each scene is judged by the members of the network
+that have not seen it.
 """
 
 from __future__ import annotations
@@ -184,9 +185,8 @@ def put(text: str, into: str) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="relume.training.light_evaluate", description=__doc__)
-    parser.add_argument("--write", type=Path, nargs="*", default=[], help="Markdown with markers")
-    parser.add_argument("--manifest", type=Path, help="manifest that takes the medians")
-    given = parser.parse_args(arguments)
+    parser.add_argument("files", type=Path, nargs="*", help="Markdown with markers, manifests")
+    files = parser.parse_args(arguments).files
     torch.set_num_threads(1)
     known = weights.manifest("light")
     model = weights.load("light")
@@ -203,13 +203,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(kind, json.dumps(figures[kind]), flush=True)
     text = "\n\n".join(parts)
     print(text)
-    for path in given.write:
-        path.write_text(put(text, path.read_text(encoding="utf-8")), encoding="utf-8")
-    if given.manifest is not None:
-        content = json.loads(given.manifest.read_text(encoding="utf-8"))
-        content["figures"] = figures
-        text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-        given.manifest.write_text(text, encoding="utf-8")
+    for path in files:
+        before = path.read_text(encoding="utf-8")
+        if path.suffix == ".json":
+            content = json.loads(before) | {"figures": figures}
+            after = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        else:
+            after = put(text, before)
+        path.write_text(after, encoding="utf-8")
 
 
 if __name__ == "__main__":
