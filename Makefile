@@ -45,7 +45,7 @@ picture: demo ## Write again the picture in the README, from a fresh demo.
 
 develop: $(VENV)/.pip ## Install in place, so that edits are live; a new file needs it again.
 	rm -f $(VENV)/.for-*
-	$(PIP) install $(PIP_FLAGS) -e '.[demo,dev,farm,training]' -C editable_mode=strict
+	$(PIP) install $(PIP_FLAGS) -e '.[demo,dev,farm,training,view]' -C editable_mode=strict
 
 dist: $(VENV)/.for-test ## Build the source archive, and a wheel from it.
 	$(BIN)/python -m build --outdir dist/release
@@ -74,7 +74,7 @@ dist/.built: $(SOURCES) | $(VENV)/.pip
 	touch $@
 
 $(VENV)/.for-demo: EXTRAS := demo
-$(VENV)/.for-test: EXTRAS := cluster,demo,dev,farm,training
+$(VENV)/.for-test: EXTRAS := cluster,demo,dev,farm,onnx,training,view
 
 # pip leaves a package of the same version alone, hence the second line.
 $(VENV)/.for-demo $(VENV)/.for-test: dist/.built
