@@ -227,6 +227,8 @@ def placement(
     # A close-up may lose the chest below the frame; small figures stand on its lower edge.
     y = height + max(0.0, share - 0.75) * height * float(rng.uniform(0.3, 1.1))
     y += 0.02 * height + abs(turn) * (right - left) / scale * 0.5
+    if subject.floating:
+        y -= float(rng.uniform(0.0, 0.5)) * height
     a = np.cos(turn) * scale * mirror * stretch
     b = -np.sin(turn) * scale * mirror
     c = np.sin(turn) * scale

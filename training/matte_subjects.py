@@ -24,11 +24,13 @@ class Subject:
         foreground: 3×H×W straight scene-linear, any scale; whatever lies outside the matte.
         alpha: H×W, 0 to 1.
         labels: H×W of the light stage's labels, 0 outside.
+        floating: whether it ends inside the picture, as a scanned head does.
     """
 
     foreground: Tensor
     alpha: Tensor
     labels: Tensor
+    floating: bool = False
 
 
 class Subjects:
@@ -39,6 +41,7 @@ class Subjects:
         count: number of views that `render` knows, asked at every renewal as data sets grow.
         pool: subjects held in memory.
         drawn: share of analytic figures among those drawn.
+        heads: share of the others that end at the neck.
     """
 
     def __init__(
@@ -48,10 +51,11 @@ class Subjects:
         *,
         pool: int = 500,
         drawn: float = 0.1,
+        heads: float = 0.0,
     ) -> None:
         self._render, self._count = render, count
         self._pool: list[Subject] = []
-        self._size, self._drawn = pool, drawn
+        self._size, self._drawn, self._heads = pool, drawn, heads
 
     def draw(self, rng: Rng) -> Subject:
         """Return one person, with clothes and hair recoloured at random."""
@@ -64,7 +68,21 @@ class Subjects:
                 self._pool.append(fresh)
             else:
                 self._pool[int(rng.integers(self._size))] = fresh
-        return recolour(self._pool[int(rng.integers(len(self._pool)))], rng)
+        found = recolour(self._pool[int(rng.integers(len(self._pool)))], rng)
+        return head_of(found) if self._heads and rng.random() < self._heads else found
+
+
+def head_of(subject: Subject) -> Subject:
+    """Return the head and neck of a person alone, as scans show them.
+
+    One whose head is hardly seen stays whole.
+    """
+    # Soft pixels at a garment's own edge carry no label.
+    worn = fn.max_pool2d((subject.labels == CLOTH).float()[None, None], 5, 1, 2)[0]
+    alpha = subject.alpha * (1.0 - blur(worn, 0.7)[0])
+    if float(alpha.sum()) < 0.25 * float(subject.alpha.sum()):
+        return subject
+    return Subject(subject.foreground, alpha, subject.labels, floating=True)
 
 
 def recolour(subject: Subject, rng: Rng) -> Subject:
@@ -97,7 +115,7 @@ def recolour(subject: Subject, rng: Rng) -> Subject:
         hair = blur((subject.labels == HAIR).float()[None], 0.7)[0]
         tint = torch.from_numpy(np.exp(rng.normal([0.3, 0.1, -0.1], 0.6)).astype("f4"))
         gain = gain * (1 + (tint[:, None, None] - 1) * hair)
-    return Subject(rgb * gain, subject.alpha, subject.labels)
+    return Subject(rgb * gain, subject.alpha, subject.labels, subject.floating)
 
 
 def analytic(rng: Rng, size: int = 224) -> Subject:

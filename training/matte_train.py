@@ -19,9 +19,13 @@ from relume.training.matte_task import HYPERPARAMETERS, CoarseTask, RefineTask
 from relume.training.matte_views import stage_backgrounds, stage_subjects
 from relume.training.trainer import CHECKPOINT, Plan, averaged, train
 
+HEADS = 0.12
+"""Share of people who end at the neck: scanned heads and close-ups have no shoulders."""
+
 RECIPE = {
     "people": "light stage (training/stage): MakeHuman people (CC0), lit by "
-    "relume.training.lit, clothes and hair recoloured; one in ten a drawn figure",
+    "relume.training.lit, clothes and hair recoloured; one in ten a drawn figure, "
+    "one in eight a head without shoulders",
     "backgrounds": "crops of Poly Haven environments (CC0) of the split, openexr-images stills "
     "(BSD-3), procedural clutter, plain backdrops",
     "composition": "scene-linear ACEScg; blur, exposure, white balance, tone, noise, 8-bit "
@@ -32,13 +36,15 @@ RECIPE = {
 def coarse_task(given: argparse.Namespace) -> CoarseTask:
     """Return the task of the coarse pass."""
     shapes = SMALL if given.shapes == "small" else LARGE
-    people, places = stage_subjects(given.lit, "train"), stage_backgrounds(given.assets, "train")
+    people = stage_subjects(given.lit, "train", heads=HEADS)
+    places = stage_backgrounds(given.assets, "train")
     return CoarseTask(Composer(people, places, shapes=shapes), _held(given))
 
 
 def refine_task(given: argparse.Namespace) -> RefineTask:
     """Return the task of the refiner on top of the coarse run's averaged weights."""
-    people, places = stage_subjects(given.lit, "train"), stage_backgrounds(given.assets, "train")
+    people = stage_subjects(given.lit, "train", heads=HEADS)
+    places = stage_backgrounds(given.assets, "train")
     return RefineTask(Composer(people, places), _held(given), coarse_model(given.runs).coarse)
 
 
@@ -79,6 +85,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--half", action="store_true", help="bfloat16 arithmetic on a CPU too")
     parser.add_argument("--out", type=Path, help="where export writes")
     parser.add_argument("--cycles", type=Path, help="path-traced views, for export's figures")
     parser.add_argument("--count", type=int, default=40, help="scenes that export measures on")
@@ -95,6 +102,7 @@ def main() -> None:
         seed=given.seed,
         threads=given.threads,
         rate=given.rate,
+        half=given.half or None,
         warm_up=100 if given.part == "coarse" else 30,
         validate_steps=500,
     )

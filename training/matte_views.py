@@ -61,10 +61,10 @@ class StageSubjects:
         return lit_subject(read_lit(self._paths[index]), rng)
 
 
-def stage_subjects(root: Path, split: str, *, drawn: float = 0.1) -> Subjects:
-    """Return people of a split of the light stage, with a share of drawn figures."""
+def stage_subjects(root: Path, split: str, *, drawn: float = 0.1, heads: float = 0.0) -> Subjects:
+    """Return people of a split of the light stage, with shares of drawn figures and of heads."""
     stage = StageSubjects(root, split)
-    return Subjects(stage.render, stage.count, drawn=drawn)
+    return Subjects(stage.render, stage.count, drawn=drawn, heads=heads)
 
 
 def stage_backgrounds(assets: Path, split: str) -> Backgrounds:
