@@ -263,11 +263,12 @@ class Evaluator:
 
             with blame(*step):
                 machine.append([weights_digest(weights) for weights in node.weights])
-            if purpose == "key":
+        if purpose == "key":
+            if node.weights or node.engine:
                 settings = self.settings
                 device = settings.device.partition(":")[0]
-                machine.append([device, settings.precision, settings.threads, _version("torch")])
-        if purpose == "key":
+                engine = _version(node.engine or "torch")
+                machine.append([device, settings.precision, settings.threads, engine])
             # A cache on disk outlives an update of relume, the same bits may not.
             machine.append(_version("relume"))
         return digest(
@@ -387,8 +388,11 @@ def _notices(key: str) -> str:
 
 @lru_cache
 def _version(package: str) -> str:
-    """Return the installed version of a package."""
-    return metadata.version(package)
+    """Return the installed version of a package; empty where it is not there to compute."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def _in_space(value: Any, space: str) -> Any:

@@ -107,6 +107,8 @@ class Node:
     category: ClassVar[str]
     weights: ClassVar[tuple[str, ...]] = ()
     """Names of the weights the node reads; its key then holds their digests and the device."""
+    engine: ClassVar[str] = ""
+    """Package other than torch that computes; the key then holds its version and the device."""
     uses_frame: ClassVar[bool] = False
     """Whether compute reads `ctx.frame`, so that the frame is part of the key."""
     compute: Callable[..., Any]

@@ -26,6 +26,7 @@ from relume.nodes.light_layers import LightLayers
 from relume.nodes.light_rig import LightRig
 from relume.nodes.matte import Matte
 from relume.nodes.normals import Normals
+from relume.nodes.onnx_matte import OnnxMatte
 from relume.nodes.original_light import OriginalLight
 from relume.nodes.over import Over
 from relume.nodes.pack_transport import PackTransport
@@ -76,6 +77,7 @@ class Plate:
         mask: a rough mask of the subject, for relume's matte.
         clean_plate: the same view without the subject, for relume's matte.
         method: `network`, or `closed-form`: solved from the trimap or mask, without a network.
+        model: knobs of OnnxMatte: a network of the user's own instead of relume's.
         steady: whether the matte is averaged over a few frames.
         proxy: everything is worked at 1/proxy of the size.
     """
@@ -86,6 +88,7 @@ class Plate:
     mask: Source | None = None
     clean_plate: Source | None = None
     method: str = "network"
+    model: Knobs | None = None
     steady: bool = False
     proxy: int = 1
 
@@ -105,6 +108,11 @@ class Plate:
             raise UsageError(
                 f"there is no matting method '{self.method}'",
                 way_out=f"Choose one of {', '.join(METHODS)}",
+            )
+        if self.model is not None and (self.matte is not None or self.method != "network"):
+            raise UsageError(
+                "a model has no use beside a finished matte or another method",
+                way_out="Give one or the other",
             )
         if self.method == "closed-form":
             if self.trimap is None and self.mask is None:
@@ -345,6 +353,11 @@ def _add_foreground(graph: Graph, plate: Plate) -> None:
             wires["guide"] = "guide"
         if plate.method == "closed-form":
             graph.add("matte", TrimapMatte, None, **wires)
+        elif plate.model is not None:
+            if plate.clean_plate is not None:
+                _add_picture(graph, "clean_plate", plate.clean_plate, plate.proxy)
+                wires["clean_plate"] = "clean_plate"
+            graph.add("matte", OnnxMatte, plate.model, **wires)
         elif plate.clean_plate is not None:
             _add_picture(graph, "clean_plate", plate.clean_plate, plate.proxy)
             graph.add("matte", PlateMatte, None, **wires, clean_plate="clean_plate")

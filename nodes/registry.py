@@ -27,6 +27,7 @@ from relume.nodes.match_grain import MatchGrain
 from relume.nodes.match_levels import MatchLevels
 from relume.nodes.matte import Matte
 from relume.nodes.normals import Normals
+from relume.nodes.onnx_matte import OnnxMatte
 from relume.nodes.original_light import OriginalLight
 from relume.nodes.over import Over
 from relume.nodes.pack_transport import PackTransport
@@ -63,6 +64,7 @@ REGISTRY = Registry(
         Matte,
         PlateMatte,
         TrimapMatte,
+        OnnxMatte,
         SteadyMatte,
         Foreground,
         Despill,

@@ -9,7 +9,7 @@ import click
 from relume.hosts.cli.app import debug_option, example
 from relume.hosts.cli.backdrops import backdrop_of, background_options
 from relume.hosts.cli.job import Job
-from relume.hosts.cli.knob_options import knobs_of
+from relume.hosts.cli.knob_options import knob_option, knobs_of
 from relume.hosts.cli.options import (
     FILE,
     pass_option,
@@ -18,6 +18,7 @@ from relume.hosts.cli.options import (
     render_options,
     write_options,
 )
+from relume.nodes.onnx_matte import OnnxMatte
 from relume.nodes.recipes import METHODS, matte_graph
 
 
@@ -34,6 +35,8 @@ from relume.nodes.recipes import METHODS, matte_graph
     help="closed-form solves the trimap's unknown pixels without a network, for any subject.  "
     "[default: network]",
 )
+@knob_option(OnnxMatte, "model", "--model", on="model")
+@knob_option(OnnxMatte, "adapter", "--adapter", on="model")
 @plate_options
 @background_options
 @write_options
@@ -46,5 +49,7 @@ def command(plate: str, **options: Any) -> int:
     RGBA is the cut-out, premultiplied, or the composite over --background; the layers foreground,
     matte and trimap are beside it.
     """
+    if len(knobs_of(options, "model")) == 1:
+        raise click.UsageError("--model and --adapter go together.", click.get_current_context())
     graph = matte_graph(plate_of(plate, options), knobs_of(options, "write"), backdrop_of(options))
     return Job.of(options).carry_out(graph)

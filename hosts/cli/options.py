@@ -192,6 +192,7 @@ def plate_of(plate: str, options: Mapping[str, Any]) -> Plate:
         mask=options.get("mask"),
         clean_plate=options.get("clean_plate"),
         method=options.get("method") or "network",
+        model=knobs_of(options, "model") or None,
         steady=options["steady"],
         proxy=options["proxy"],
     )

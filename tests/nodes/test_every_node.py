@@ -160,7 +160,7 @@ def images(values: Any) -> list[Image]:
     return []
 
 
-FROM_FILES = {"read", "read_environment", "read_matte", "read_transport"}
+FROM_FILES = {"onnx_matte", "read", "read_environment", "read_matte", "read_transport"}
 KNOBS: dict[str, dict[str, Any]] = {
     "crop": {"x": 7, "y": -3, "width": 999, "height": 999},
     "reformat": {"width": 61, "height": 33},

@@ -161,3 +161,15 @@ def test_the_closed_form_method_runs_no_network(hint: str) -> None:
 def test_a_method_without_what_it_needs_is_refused(known: dict[str, str]) -> None:
     with pytest.raises(UsageError, match="method"):
         Plate("p.exr", **known)
+
+
+def test_a_model_of_ones_own_replaces_the_network() -> None:
+    known = {"trimap": "t.exr", "clean_plate": "c.exr"}
+    model = {"model": "net.onnx", "adapter": "net.json"}
+    graph = matte_graph(Plate("p.exr", **known, model=model), "o.exr")
+    graph.check(REGISTRY)
+    assert not any(REGISTRY[kind].weights for kind in types(graph))
+    assert graph.nodes["matte"].knobs == model
+    assert {"guide", "clean_plate"} <= set(graph.nodes["matte"].inputs)
+    with pytest.raises(UsageError, match="no use beside"):
+        Plate("p.exr", matte="m.exr", model=model)
