@@ -65,7 +65,7 @@ _BEHIND = ("background", "background__colour", "background__offset", "over__fit"
 @click.option(
     "--allow",
     multiple=True,
-    type=click.Path(exists=True, file_okay=False),
+    type=click.Path(file_okay=False),
     metavar="FOLDER",
     help="Folder whose lights the page may read, beside that of the source. May be repeated.",
 )
@@ -156,6 +156,9 @@ def make_page(source: str, options: Mapping[str, Any]) -> Any:
     lights = lights_of(options["lights"] or (LIGHT,), subject)
     named = [one.source.removeprefix(f"{BACKGROUND}:") for one in lights if _is_file(one.source)]
     files = [*named, *subject.surroundings]
+    for folder in options["allow"]:
+        if not Path(folder).is_dir():
+            raise InputError(f"{folder} is no folder", way_out="Check the path")
     kept = kept_lights()
     allowed = [Path(source).absolute().parent, *options["allow"], kept]
     colour = options.get("light__colour")

@@ -632,7 +632,7 @@ def test_the_command_line_knows_plates_from_transports(show):
         (["still.exr", "--light", "rig:none"], Exit.USAGE, "no rig"),
         (["gone.exr"], Exit.INPUT, "gone.exr"),
         (["shot.####.exr", "--shot", "1"], Exit.INPUT, "1"),
-        (["still.exr", "--allow", "nowhere"], Exit.USAGE, "nowhere"),
+        (["still.exr", "--allow", "nowhere"], Exit.INPUT, "nowhere is no folder"),
     ],
 )
 def test_what_the_command_refuses(show, monkeypatch, capsys, words, code, says):
