@@ -9,7 +9,7 @@ import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -35,6 +35,10 @@ from relume.hosts.cli.options import (
 from relume.media.sequence import is_sequence
 from relume.nodes.environment_background import EnvironmentBackground
 from relume.nodes.recipes import BACKGROUND, ENVIRONMENT, ORIGINAL, RIG, Lighting
+
+if TYPE_CHECKING:
+    from relume.hosts.view.look import Light, Subject
+    from relume.hosts.view.server import Page
 
 LIGHT = f"key={RIG}rembrandt"
 """What a page begins with where the user names no light."""
@@ -129,7 +133,7 @@ def command(source: str, **options: Any) -> int:
     return Exit.DONE
 
 
-def make_page(source: str, options: Mapping[str, Any]) -> Any:
+def make_page(source: str, options: Mapping[str, Any]) -> Page:
     """Return the page that options of the command ask for.
 
     Raises:
@@ -181,7 +185,7 @@ def make_page(source: str, options: Mapping[str, Any]) -> Any:
     )
 
 
-def subject_of(source: str, options: Mapping[str, Any]) -> Any:
+def subject_of(source: str, options: Mapping[str, Any]) -> Subject:
     """Return what is to be looked at.
 
     Raises:
@@ -209,7 +213,7 @@ def subject_of(source: str, options: Mapping[str, Any]) -> Any:
     )
 
 
-def lights_of(texts: Sequence[str], subject: Any) -> list[Any]:
+def lights_of(texts: Sequence[str], subject: Subject) -> list[Light]:
     """Return the lights that `--light` names.
 
     Args:

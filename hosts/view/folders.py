@@ -39,10 +39,12 @@ class Folders:
         Raises:
             Forbidden: it is neither an allowed file nor inside an allowed folder.
         """
-        # A zero byte is the one character that no path can hold.
-        real = Path(os.path.realpath(name.replace("\0", "")))
+        # A zero byte is the one character that no path can hold. Dots go before links are followed,
+        # so that the path that is returned, as the user spells it, leads to what is compared here.
+        path = Path(os.path.abspath(name.replace("\0", "")))  # noqa: PTH100
+        real = Path(os.path.realpath(path))
         if str(real) in self._files or any(real.is_relative_to(f) for f in self._folders):
-            return real
+            return path
         raise Forbidden(
             f"{name} is outside the folders that this page may read",
             way_out="Start `relume view` with --allow and its folder",
@@ -55,7 +57,7 @@ class Folders:
             Forbidden: the sequence or that frame of it is outside.
         """
         path = self.allowed(name)
-        if is_sequence(path) and str(path) not in self._files:
+        if is_sequence(path) and os.path.realpath(path) not in self._files:
             self.allowed(str(path_at(path, frame)))
         return path
 

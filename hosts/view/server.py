@@ -127,7 +127,7 @@ class _Api:
         self.shelf = page.shelf
 
     async def opening(self, request: Request) -> Response:
-        return JSONResponse({**self.page.opening, "ready": self.session.ready})
+        return JSONResponse(self.page.opening)
 
     async def frame(self, request: Request) -> Response:
         found = self.session.request(int(request.path_params["frame"]))
@@ -161,7 +161,9 @@ class _Api:
 
     async def light(self, request: Request) -> Response:
         document = await _document(request)
-        source, adjust = str(document.get("source")), document.get("adjust") or {}
+        source, adjust = str(document.get("source")), document.get("adjust", {})
+        if not isinstance(adjust, dict):
+            raise UsageError("the knobs of a light are no JSON object")
         light = await run_in_threadpool(self.shelf.maps, source, adjust, *_fov(document))
         return _binary(packing.pack_light(light))
 

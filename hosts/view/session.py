@@ -122,12 +122,6 @@ class Session:
             if self._jobs.get(job.frame) is job:
                 del self._jobs[job.frame]
 
-    @property
-    def ready(self) -> list[int]:
-        """Frames that are there at once."""
-        with self._lock:
-            return sorted(self._packed)
-
     def cancel(self, frame: int | None = None) -> None:
         """Stop the job of a frame, or all of them."""
         with self._lock:
@@ -169,18 +163,15 @@ class Session:
         pictures = {}
         if not self.subject.is_transport:
             plate: Image = evaluator.evaluate("plate", job.frame)
-            pictures["plate"] = convert(plate, self.graph.working_space)
+            pictures["plate"] = self._alone(plate, transport.foreground)
         if self.subject.backdrop is not None:
             behind: Image = evaluator.evaluate("background", job.frame)
             fit = self.subject.backdrop.over.get("fit", "none")
-            pictures["picture"] = _alone(
-                convert(behind, self.graph.working_space), transport.foreground, fit
-            )
+            pictures["picture"] = self._alone(behind, transport.foreground, fit)
         return pack_frame(transport, pictures)
 
-
-def _alone(background: Image, like: Image, fit: Fit) -> Image:
-    """Return a background in a frame's windows, as Over puts it behind nothing."""
-    clear = np.zeros((like.height, like.width, 4), np.float32)
-    nothing = like.like(clear, ("R", "G", "B", "A"), alpha="premultiplied")
-    return over(nothing, background, fit)
+    def _alone(self, background: Image, like: Image, fit: Fit = "none") -> Image:
+        """Return a background in a frame's windows, as Over puts it behind nothing."""
+        clear = np.zeros((like.height, like.width, 4), np.float32)
+        nothing = like.like(clear, ("R", "G", "B", "A"), alpha="premultiplied")
+        return over(nothing, convert(background, self.graph.working_space), fit)

@@ -7,6 +7,7 @@ import os
 import re
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,8 @@ class Shelf:
             self.environment(str(path))
         except Exception:
             path.unlink(missing_ok=True)
+            with suppress(OSError):
+                folder.rmdir()
             raise
         return path
 

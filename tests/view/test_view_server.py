@@ -27,7 +27,6 @@ from relume.hosts.cli import view as cli
 from relume.hosts.view import look, looks, packing, session, shelf
 from relume.hosts.view.folders import Folders, Forbidden
 from relume.hosts.view.opening import opening
-from relume.image import DATA, Image
 from relume.light import harmonics
 from relume.light.prefilter import prefilter
 from relume.light.types import Environment
@@ -177,12 +176,26 @@ def test_a_file_outside_the_folders_is_refused(client, show, tmp_path):
     for name in names:
         for call in ("light", "environment"):
             assert client.post(f"/api/{call}", json={"source": name}).status_code == 403, name
+            assert (
+                client.post(f"/api/{call}", json={"source": f"background:{name}"}).status_code
+                == 403
+            )
         document = {**LOOK, "lights": [{**KEY, "source": name}], "out": "o.####.exr"}
         for call in ("graph", "command"):
             assert client.post(f"/api/{call}", json=document).status_code == 403, name
-    inside = str(show / "hdri" / "sun.exr")
-    assert client.post("/api/light", json={"source": inside}).status_code == 200
+    for inside in (show / "hdri" / "sun.exr", show / "hdri" / ".." / "hdri" / "sun.exr"):
+        assert client.post("/api/light", json={"source": str(inside)}).status_code == 200
+    odd = {"source": str(show / "hdri" / "sun.exr"), "adjust": [1]}
+    assert client.post("/api/light", json=odd).status_code == 400
     (show / "link.exr").unlink()
+
+
+def test_a_folder_reached_through_a_link_keeps_its_name(show, tmp_path):
+    (tmp_path / "mount").symlink_to(show)
+    named = tmp_path / "mount" / "hdri" / "sun.exr"
+    assert Folders([tmp_path / "mount"]).allowed(str(named)) == named
+    # Dots are taken as text, before a link can give them another meaning.
+    assert Folders([tmp_path / "mount"]).allowed(f"{named.parent}/../hdri/sun.exr") == named
 
 
 def test_a_file_that_was_named_is_allowed_and_its_neighbours_are_not(show):
@@ -372,7 +385,7 @@ def test_a_frame_that_fails_is_told_once_and_then_tried_again(client, page, show
     assert "shot.1004.exr" in answer.json()["error"]
     (show / "shot.1004.exr").write_bytes(good)
     assert fetched(client, 1004).status_code == 200
-    assert page.session.ready == [1004]
+    assert list(page.session._packed) == [1004]
 
 
 def test_a_frame_is_cancelled_between_two_nodes(client, page, monkeypatch):
@@ -408,8 +421,8 @@ def test_packed_frames_are_kept_within_a_limit(page, monkeypatch):
         job = page.session.request(frame)
         if isinstance(job, session.Job):
             job.result.result(20)
-    assert 1001 in page.session.ready
-    assert len(page.session.ready) < 3
+    assert 1001 in page.session._packed
+    assert len(page.session._packed) < 3
 
 
 def test_the_displays_are_those_of_the_configuration(client):
@@ -694,8 +707,9 @@ def test_a_port_that_is_taken_is_told():
         cli.listen(listener.getsockname()[1])
 
 
-def test_a_background_is_put_where_over_puts_it(show):
-    like = Image(np.zeros((72, 96, 1), np.float32), ("A",), colour=DATA)
+def test_a_background_is_put_where_over_puts_it(page, show):
     behind = read(show / "behind.exr").layer()
-    found = session._alone(behind, like.like(np.zeros((72, 96, 3), np.float32), "RGB"), "none")
-    np.testing.assert_array_equal(found.rgb, behind.rgb)
+    alpha = np.full((72, 96, 1), 0.5, np.float32)
+    seen = behind.like(np.concatenate((behind.rgb, alpha), axis=2), "RGBA", alpha="straight")
+    found = page.session._alone(seen, behind)
+    np.testing.assert_array_equal(found.rgb, behind.rgb * np.float32(0.5))
