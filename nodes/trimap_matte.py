@@ -26,8 +26,8 @@ class TrimapMatte(Node):
     matte = Out(Image, "The matte, A from 0 to 1.")
     trimap = Out(Image, "Background 0, unknown 0.5, foreground 1.")
     epsilon = Float(
-        1e-7,
-        "How far a colour may be off before alpha follows it; more is smoother, for grainy plates.",
+        1e-9,
+        "Variance of colour that alpha need not follow; more is smoother, and loses dark hair.",
         min=1e-12,
         max=1.0,
     )

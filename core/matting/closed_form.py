@@ -16,8 +16,9 @@ F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-EPSILON = 1e-7
-"""As in Levin's and pymatting's code, for colours of about [0, 1]."""
+EPSILON = 1e-9
+"""For colours of about [0, 1]. Levin's and pymatting's code has 1e-7, which is more than the
+variance of dark hair: mattes of it come out better with less, and never worse."""
 
 TOLERANCE = 1e-4
 """Estimated error, root mean square, at which a large system is left."""

@@ -104,20 +104,25 @@ def solve(
     matrix = _Rows(system.matrix, crew)
     values, rest = np.zeros_like(system.right), system.right
     step = cycle(rest)
-    along, slope = step, float(rest @ step)
+    along, slope = step, _dot(rest, step)
     doubt, rounds = _size(step), 0
     while doubt > tolerance and rounds < ROUNDS and slope > 0.0:
         rounds += 1
         image = matrix @ along
-        length = slope / float(along @ image)
+        length = slope / _dot(along, image)
         values = values + length * along
         before, rest = rest, rest - length * image
         step = cycle(rest)
         doubt = _size(step)
-        turn = float(step @ (rest - before)) / slope
-        slope = float(rest @ step)
+        turn = _dot(step, rest - before) / slope
+        slope = _dot(rest, step)
         along = step + turn * along
     return Solution(values + step, rounds, doubt)
+
+
+def _dot(one: F64, other: F64) -> float:
+    """Return an inner product; BLAS would sum in an order that depends on its threads."""
+    return float((one * other).sum())
 
 
 def _size(step: F64) -> float:
