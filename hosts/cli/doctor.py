@@ -20,6 +20,7 @@ from relume.hosts.cli.app import debug_option, example
 _LIBRARIES = ("numpy", "scipy", "torch", "OpenImageIO", "opencolorio", "safetensors", "fileseq")
 _EXTRAS = {
     "demo": ("skimage", "PIL"),
+    "onnx": ("onnxruntime",),
     "training": ("embreex", "trimesh", "matplotlib"),
 }
 
