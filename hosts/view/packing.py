@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -70,27 +70,25 @@ def pack_frame(transport: Transport, pictures: Mapping[str, Image]) -> bytes:
     # The box begins on a pixel that is shown.
     x0, y0 = box[0] - box[0] % step, box[1] - box[1] % step
     x1, y1 = box[0] + box[2], box[1] + box[3]
-    shown = (row % step == 0) & (column % step == 0)
-    inside = (row[shown] - y0) // step, (column[shown] - x0) // step
+    shown = (row % step == 0) & (column % step == 0) if step > 1 else slice(None)
     window = slice(y0, y1, step), slice(x0, x1, step)
     h, w = len(range(height)[window[0]]), len(range(width)[window[1]])
+    place = (row[shown] - y0) // step * w + (column[shown] - x0) // step
 
-    layers = -(-COEFFICIENTS // 4)
-    weights = np.zeros((layers, h, w, 4), np.float16)
-    planar = (transport.diffuse[None], transport.specular, transport.residual)
-    for number, plane in enumerate(half(p)[shown] for rows in planar for p in rows):
-        weights[number // 4, inside[0], inside[1], number % 4] = plane
-
+    rows = [transport.diffuse, *transport.specular, *transport.residual]
+    weights = np.stack(
+        [_spread(rows[at : at + 4], shown, place, (h, w)) for at in range(0, COEFFICIENTS, 4)]
+    )
+    alpha = matte_plane(transport.matte).reshape(-1)[transport.index]
+    covered = _spread([alpha, np.ones_like(alpha)], shown, place, (h, w))
     subject = np.zeros((3 + (transport.view is not None), h, w, 4), np.float16)
     subject[0, ..., :3] = half(transport.albedo.rgb[window])
-    subject[0, inside[0], inside[1], 3] = half(
-        matte_plane(transport.matte).reshape(-1)[transport.index[shown]]
-    )
+    subject[0, ..., 3] = covered[..., 0]
     subject[1, ..., :3] = half(transport.normals.take("X", "Y", "Z")[window])
-    subject[1, inside[0], inside[1], 3] = 1.0
+    subject[1, ..., 3] = covered[..., 1]
     subject[2, ..., :3] = half(foreground.rgb[window])
     if transport.view is not None:
-        subject[3, inside[0], inside[1], :3] = half(transport.view[:, shown].T)
+        subject[3] = _spread(list(transport.view), shown, place, (h, w))
 
     whole = slice(0, height, step), slice(0, width, step)
     display, data = foreground.display, foreground.data
@@ -135,6 +133,29 @@ def pack_environment(image: Image) -> bytes:
     if image.width > _WIDEST:
         pixels = latlong.resize(pixels, _WIDEST // 2)
     return message({}, {"environment": opaque(pixels)})
+
+
+def _spread(
+    planes: Sequence[F32],
+    shown: NDArray[np.bool_] | slice,
+    place: NDArray[np.int32],
+    size: tuple[int, int],
+) -> F16:
+    """Return up to four planes of a transport's pixels side by side in a picture, 0 elsewhere.
+
+    Args:
+        planes: a value for each pixel of the transport.
+        shown: which of these pixels are wanted.
+        place: where each of those goes, row by row.
+        size: height and width of the picture.
+    """
+    four = np.zeros((len(place), 4), np.float16)
+    for number, plane in enumerate(planes):
+        four[:, number] = half(plane[shown])
+    out = np.zeros((*size, 4), np.float16)
+    # As whole pixels of eight bytes: several times faster than channel by channel.
+    out.view(np.uint64).reshape(-1)[place] = four.view(np.uint64)[:, 0]
+    return out
 
 
 def half(pixels: F32) -> F16:
