@@ -31,6 +31,7 @@ class Recipe:
         batch: pictures a batch.
         lights: lights beside the picture's own that a transport is judged under.
         points: points a picture where it is judged.
+        pictures: of those lights, the first so many have a whole picture as truth too.
         spoil: whether to reframe, recolour, and add what cameras and mattes do wrong.
     """
 
@@ -39,6 +40,7 @@ class Recipe:
     lights: int = 0
     points: int = 2000
     spoil: bool = True
+    pictures: int = 0
 
 
 class Batches:
@@ -50,7 +52,8 @@ class Batches:
     lights: `points` N×M×2 in [−1, 1] as `grid_sample` reads them, `turn` N×3×3 from the picture's
     camera space to that of the light, `maps` N×L×12×64×128 (four lobes by R, G, B), `harmonics`
     N×L×16×3 in the picture's camera space, `diffuse` and `specular` N×L×M×3 truth, `transfer`
-    N×M×16, `weight` N×M.
+    N×M×16, `weight` N×M. With `pictures` also `lit` N×K×3×H×W, straight truth under the first K
+    of the lights.
     """
 
     def __init__(self, views: LitViews, pool: Pool, recipe: Recipe) -> None:
@@ -178,10 +181,17 @@ class Batches:
             "transfer": view.transfer[rows].astype(np.float32) @ frame.harmonics.T,
             "weight": view.alpha.reshape(-1)[pixels],
         }
-        return {
+        found = {
             key: torch.from_numpy(np.ascontiguousarray(value, np.float32))
             for key, value in sample.items()
         }
+        if recipe.pictures:
+            lit = np.zeros((view.alpha.size, recipe.pictures, 3), np.float32)
+            for k, place in enumerate(places[: recipe.pictures]):
+                lit[view.index, k] = (view.diffuse[place] * dye + view.specular[place]) * gain[k]
+            _, straight = frame.cut(lit.reshape(*view.alpha.shape, -1), view.alpha)
+            found["lit"] = straight.view(recipe.pictures, 3, *straight.shape[1:])
+        return found
 
 
 def stacked(samples: list[dict[str, Tensor]]) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""The three relighting networks as tasks, and the command that trains them.
+"""The relighting networks as tasks, and the command that trains them.
 
 `python -m relume.training.relight_nets normals LIT OUT --minutes 20`
 """
@@ -27,11 +27,17 @@ from relume.training.lit import LitViews, pool
 from relume.training.trainer import Plan, Result, averaged, train
 
 NAMES = ("normals", "albedo", "transport")
+ALL = (*NAMES, "neural")
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "normals": {"side": 256},
     "albedo": {"side": 256, "leak": 0.1},
     "transport": {"side": 256, "leak": 0.1},
+    # Together within 1 % of the parameters of `transport`, so that the two can be compared.
+    "neural": {
+        "specular": {"channels": (16, 24, 32, 48, 64), "width": 16, "side": 256, "leak": 0.1},
+        "renderer": {"channels": (32, 40, 56, 80, 104), "side": 256, "leak": 0.1},
+    },
 }
 """Keyword arguments of each network's `build`."""
 
@@ -380,7 +386,7 @@ def make_task(name: str, data: Path, runs: Path, *, size: int = 192, batch: int 
     """Return the task of a network; later ones read the earlier ones' checkpoints in `runs`.
 
     Args:
-        name: `normals`, `albedo` or `transport`.
+        name: `normals`, `albedo`, `transport` or `neural`.
         data: folder of lit views.
         runs: folder of the runs, one folder a network.
         size: of the pictures.
@@ -389,11 +395,15 @@ def make_task(name: str, data: Path, runs: Path, *, size: int = 192, batch: int 
     if name == "normals":
         return NormalsTask(data, Recipe(size, batch))
     earlier: dict[str, nn.Module] = {}
-    for before in NAMES[: NAMES.index(name)]:
+    for before in NAMES[: min(2, NAMES.index(name) if name in NAMES else 2)]:
         if (runs / before / "checkpoint.pt").exists():
             earlier[before] = averaged_of(before, runs)
     if name == "albedo":
         return AlbedoTask(data, Recipe(size, batch), earlier)
+    if name == "neural":
+        from relume.training.neural_task import NeuralTask
+
+        return NeuralTask(data, Recipe(size, batch, lights=4, pictures=2), earlier)
     return TransportTask(data, Recipe(size, batch, lights=4), earlier)
 
 
@@ -412,7 +422,7 @@ def train_one(
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="relume.training.relight_nets", description=__doc__)
-    parser.add_argument("name", choices=NAMES)
+    parser.add_argument("name", choices=ALL)
     parser.add_argument("data", type=Path, help="folder of lit views (relume.training.lit)")
     parser.add_argument("runs", type=Path, help="folder of the runs")
     parser.add_argument("--steps", type=int, default=20000)
