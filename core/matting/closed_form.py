@@ -102,7 +102,9 @@ def closed_form_matte(
         notice = "the trimap has no background, so the matte is full; paint what is behind black"
     else:
         colour = plate.rgb.astype(np.float64) * 2.0**anchor
-        alpha, solution = solve_alpha(colour, unknown, foreground, epsilon, threads=threads)
+        alpha, solution = solve_alpha(
+            colour, unknown, foreground, epsilon, exact=exact, threads=threads
+        )
         if solution.doubt > TOLERANCE:
             notice = (
                 f"the matte may be off by {solution.doubt:.1g} after {solution.rounds} rounds; "

@@ -102,6 +102,18 @@ def test_the_iteration_comes_to_the_same(monkeypatch: pytest.MonkeyPatch, few: i
     assert np.array_equal(solved(plate, trimap, exact=True), wanted)
 
 
+def test_a_large_image_is_solved_exactly_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    plate, _, trimap = scene(150, 190)
+    image, guide = Image(plate, ("R", "G", "B")), Image(trimap[..., None], ("A",), "data")
+    wanted = closed_form_matte(image, guide).matte.pixels
+    iterate(monkeypatch)
+    quick, exact = (closed_form_matte(image, guide, exact=choice) for choice in (False, True))
+    assert np.array_equal(exact.matte.pixels, wanted)
+    assert not np.array_equal(quick.matte.pixels, wanted)
+    monkeypatch.setattr(solver, "ROUNDS", 1)
+    assert "set exact" in closed_form_matte(image, guide).notice
+
+
 def test_the_bits_do_not_depend_on_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     plate, _, trimap = scene(150, 190)
     iterate(monkeypatch, 300)
