@@ -19,13 +19,15 @@ class Mattes(NamedTuple):
 class Matte(Node):
     """Pull a matte of the people in a plate; nothing else is needed, a guide helps.
 
-    A coarse network finds the subject; a refiner at full resolution works where the edge is. Where
-    a guide is certain the matte is exactly 0 or 1. Without a person the matte is empty.
+    A coarse network finds the subject; a refiner at full resolution works where the edge is, and
+    the edge is then fitted to the picture's. Where a guide is certain the matte is exactly 0 or 1.
+    Without a person the matte is empty.
 
-    Source: Pandey et al. 2021, section 3.1; Lin et al. 2021 (refine only where it matters).
+    Source: Pandey et al. 2021, section 3.1; Lin et al. 2021 (refine only where it matters); He et
+    al. 2013 (guided filter).
     """
 
-    id, version, category = "matte", 1, "Matte"
+    id, version, category = "matte", 2, "Matte"
     weights = ("matte",)
     plate = In(Image, "The plate.", colour="network")
     anchor = In(float, "Exposure anchor of the shot.")
@@ -42,8 +44,9 @@ class Matte(Node):
     ) -> Mattes:
         """Run the matting network."""
         from relume.matting.network import estimate_matte
+        from relume.matting.trimap import guide_notices
 
         result = estimate_matte(plate, anchor, guide, ctx.weights("matte"))
-        if result.empty:
-            ctx.notice("no person was found, the matte is empty; draw a mask and use --mask")
+        for notice in guide_notices(guide, empty=result.empty):
+            ctx.notice(notice)
         return Mattes(result.matte, result.trimap)

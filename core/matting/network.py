@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from relume.encoding import encode
 from relume.errors import UsageError
 from relume.image import DATA, Image
+from relume.matting.edges import guided_edges
 from relume.matting.people import people
 from relume.matting.trimap import certain
 
@@ -97,7 +98,8 @@ def estimate_matte(
         guide: trimap or hint in A: below 0.05 the matte is 0, above 0.95 it is 1; or None.
         model: a `relume.networks.matte.MatteNet`.
         clean_plate: the same view without the subject, R, G, B, aligned; or None.
-        refine: whether to work at the plate's resolution where the coarse matte is doubtful.
+        refine: whether to work at the plate's resolution where the coarse matte is doubtful, and
+            to let edges follow the picture.
 
     Returns:
         Matte and trimap in the plate's windows.
@@ -108,14 +110,17 @@ def estimate_matte(
     marks, background, foreground = None, None, None
     if guide is not None:
         background, foreground = certain(_mask(guide, plate, "guide"))
-        marks = np.stack((foreground, ~(foreground | background))).astype(np.float32)
+        if foreground.any():
+            marks = np.stack((foreground, ~(foreground | background))).astype(np.float32)
     if clean_plate is not None and clean_plate.pixels.shape[:2] != plate.pixels.shape[:2]:
         raise UsageError(
             f"the clean plate is {clean_plate.width}×{clean_plate.height}, the plate "
             f"{plate.width}×{plate.height}",
             way_out="Reformat or align the clean plate",
         )
-    view = _look(plate, anchor, model, marks, foreground, clean_plate)
+    # A guide without foreground does not say who is meant, so the network chooses without it.
+    chosen = None if marks is None else foreground
+    view = _look(plate, anchor, model, marks, chosen, clean_plate)
     shape = (plate.height, plate.width)
     alpha, trimap = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     error = 0.0
@@ -124,6 +129,8 @@ def estimate_matte(
         if refine:
             fine = _refined(view, plate, anchor, model, marks, clean_plate)
         alpha = _plane(_settled(view, fine, plate))
+        if refine:
+            alpha = guided_edges(encode(plate.rgb * np.float32(2.0**anchor)), alpha)
         trimap = _classes(view, plate)
         error = view.doubt
     if background is not None and foreground is not None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from relume.encoding import encode
 from relume.image import DATA, Image
 from relume.matting.align import Aligned, align_clean_plate
+from relume.matting.edges import fitted
+from relume.matting.foreground import estimate_layers
 from relume.matting.known_background import solve_matte
 from relume.matting.network import estimate_matte
 from relume.matting.trimap import certain
+
+WINDOW = 0.012
+"""Of the long side: half the window in which a solved alpha is fitted to the picture's colour."""
 
 USEFUL = 0.35
 """A clean plate that explains less of the background than this is taken for another scene's."""
@@ -24,7 +30,8 @@ class PlateMatteResult:
     Attributes:
         matte: A, 0 to 1, in the plate's windows.
         trimap: A, background 0, unknown 0.5, foreground 1.
-        aligned: the clean plate in register, and how well it fits.
+        aligned: the clean plate in register, and how well it fits; where it was not used, the
+            background as the plate alone suggests it.
         empty: the matte is 0 everywhere.
         used: whether the clean plate fits well enough to be believed.
     """
@@ -77,14 +84,20 @@ def plate_matte(
     )
     if aligned.explained < USEFUL:
         found = estimate_matte(plate, anchor, guide, model)
+        # What reads the background after this must not be given another scene's.
+        _, behind = estimate_layers(plate.rgb, found.matte.pixels[:, :, 0])
+        guess = plate.like(behind, ("R", "G", "B"), alpha="none")
+        aligned = replace(aligned, clean_plate=guess)
         return PlateMatteResult(found.matte, found.trimap, aligned, found.empty, used=False)
     found = estimate_matte(plate, anchor, guide, model, clean_plate=aligned.clean_plate)
     if found.empty:
         return PlateMatteResult(found.matte, found.trimap, aligned, empty=True, used=True)
     gain = np.float32(2.0**anchor)
-    alpha = solve_matte(
-        plate.rgb * gain, aligned.clean_plate.rgb * gain, found.matte.pixels[:, :, 0]
-    )
+    picture = plate.rgb * gain
+    alpha = solve_matte(picture, aligned.clean_plate.rgb * gain, found.matte.pixels[:, :, 0])
+    # Solved pixel by pixel it is as noisy as the plate.
+    radius = max(1, round(WINDOW * max(alpha.shape)))
+    alpha = np.where((alpha > 0) & (alpha < 1), fitted(encode(picture), alpha, radius), alpha)
     if guide is not None:
         background, foreground = certain(guide.take("A")[:, :, 0])
         alpha[background], alpha[foreground] = 0.0, 1.0
