@@ -28,7 +28,7 @@ class PlateMatte(Node):
     Source: Sengupta et al. 2020, Background Matting; Qian and Sezan 1992; Chuang et al. 2001.
     """
 
-    id, version, category = "plate_matte", 1, "Matte"
+    id, version, category = "plate_matte", 2, "Matte"
     weights = ("matte",)
     plate = In(Image, "The plate.", colour="network")
     clean_plate = In(Image, "The same view without the subject.", colour="network")
@@ -36,7 +36,7 @@ class PlateMatte(Node):
     guide = In(Image, "Trimap or hint mask; it always wins.", colour="data", optional=True)
     matte = Out(Image, "The matte, A from 0 to 1.")
     trimap = Out(Image, "Background 0, unknown 0.5, foreground 1.")
-    aligned = Out(Image, "The clean plate in register with the plate, at its exposure.")
+    aligned = Out(Image, "The clean plate in register, at the plate's exposure; a guess if unused.")
     camera = Choice(
         "moving",
         "Whether the camera may have moved between plate and clean plate.",
@@ -55,6 +55,7 @@ class PlateMatte(Node):
     ) -> PlateMattes:
         """Align, look, solve."""
         from relume.matting.plate_matte import plate_matte
+        from relume.matting.trimap import guide_notices
 
         found = plate_matte(
             plate,
@@ -72,6 +73,6 @@ class PlateMatte(Node):
                 f"the clean plate explains only {share:.0f} % of the background, so it was not "
                 "used; is it of another scene, or badly out of register?"
             )
-        elif found.empty:
-            ctx.notice("no person was found, the matte is empty; draw a mask and use --mask")
+        for notice in guide_notices(guide, empty=found.empty):
+            ctx.notice(notice)
         return PlateMattes(found.matte, found.trimap, found.aligned.clean_plate)

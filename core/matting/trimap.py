@@ -84,3 +84,41 @@ def _within(
 def certain(guide: NDArray[np.float32]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return where a trimap or hint says background and foreground for sure, H×W each."""
     return guide < BACKGROUND_BELOW, guide > FOREGROUND_ABOVE
+
+
+def guide_notices(guide: Image | None, *, empty: bool) -> list[str]:
+    """Return what a user should know about a guide and the matte pulled with it.
+
+    Args:
+        guide: trimap or hint in A, or None.
+        empty: whether the matte is 0 everywhere.
+
+    Returns:
+        Sentences without a full stop; none where all is well.
+    """
+    if guide is not None:
+        background, foreground = certain(guide.take("A")[:, :, 0])
+        unknown = ~(background | foreground)
+        if background.all():
+            return ["the whole guide is background, so the matte is empty; paint the subject white"]
+        if foreground.all():
+            return ["the whole guide is foreground, so the matte is full; paint the rest black"]
+        if not unknown.any():
+            return [
+                f"the guide has no unknown pixel ({_share(foreground)} foreground, the rest "
+                "background), so the matte is the guide; paint the soft edge grey"
+            ]
+        if not foreground.any():
+            notice = (
+                f"the guide has no foreground ({_share(unknown)} unknown, the rest background), "
+                "so it does not say who is meant; paint the inside of the subject white"
+            )
+            return [notice, *_NOBODY] if empty else [notice]
+    return list(_NOBODY) if empty else []
+
+
+_NOBODY = ("no person was found, the matte is empty; draw a mask and use --mask",)
+
+
+def _share(mask: NDArray[np.bool_]) -> str:
+    return f"{100.0 * mask.mean():.3g} %"
