@@ -16,7 +16,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := pyproject.toml README.md LICENSE \
   $(shell find core hosts nodes ocio training -type f -not -path '*/__pycache__/*')
 
-.PHONY: help demo test bench soak docs picture develop dist clean
+.PHONY: help demo test bench soak docs site picture develop dist clean
 
 help: ## Say what there is to make.
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
@@ -40,18 +40,22 @@ docs: $(VENV)/.for-test ## Write again what the documentation derives from the c
 	$(BIN)/python -m relume.hosts.reference docs/nodes
 	$(BIN)/python bench/quality.py --write README.md docs/quality.md
 
-picture: demo ## Write again the picture in the README, from a fresh demo.
+site: $(VENV)/.for-test ## Build the documentation as a site; open site/index.html.
+	$(BIN)/mkdocs build --strict
+
+picture: demo ## Write again the pictures that the demo's photograph makes.
 	$(BIN)/python docs/pictures/make.py demo/contact_sheet.png docs/pictures/contact_sheet.jpg
+	$(BIN)/python docs/pictures/how_relighting_works.py docs/pictures
 
 develop: $(VENV)/.pip ## Install in place, so that edits are live; a new file needs it again.
 	rm -f $(VENV)/.for-*
-	$(PIP) install $(PIP_FLAGS) -e '.[demo,dev,farm,training,view]' -C editable_mode=strict
+	$(PIP) install $(PIP_FLAGS) -e '.[demo,dev,docs,farm,training,view]' -C editable_mode=strict
 
 dist: $(VENV)/.for-test ## Build the source archive, and a wheel from it.
 	$(BIN)/python -m build --outdir dist/release
 
 clean: ## Remove what was built; the virtual environment stays.
-	rm -rf build/lib build/bdist.* dist demo relume.egg-info
+	rm -rf build/lib build/bdist.* dist demo relume.egg-info site
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	rm -f $(VENV)/.for-*
 
@@ -74,7 +78,7 @@ dist/.built: $(SOURCES) | $(VENV)/.pip
 	touch $@
 
 $(VENV)/.for-demo: EXTRAS := demo
-$(VENV)/.for-test: EXTRAS := cluster,demo,dev,farm,onnx,training,view
+$(VENV)/.for-test: EXTRAS := cluster,demo,dev,docs,farm,onnx,training,view
 
 # pip leaves a package of the same version alone, hence the second line.
 $(VENV)/.for-demo $(VENV)/.for-test: dist/.built

@@ -42,7 +42,8 @@ def name_of(path: Path) -> str:
 
 def blocks(text: str, language: str = "") -> list[str]:
     """Return the fenced blocks of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [content for named, content in found if named == language]
 
 
 def prose(text: str) -> str:

@@ -58,8 +58,8 @@ STAYS_OPEN = "relume view"
 
 def lines_of(page: Path) -> list[str]:
     """Return the command lines of a page that start relume or a module or script of it."""
-    blocks = re.findall(r"^```\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
-    lines = [line for block in blocks for line in block.splitlines()]
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    lines = [line for named, block in blocks if not named for line in block.splitlines()]
     return [line for line in lines if re.match(r"relume |python (-m relume\.|docs/)", line)]
 
 
@@ -156,6 +156,24 @@ def save(path: Path, pixels: NDArray[Any], depth: str) -> None:
     assert buffer.write(str(path)), buffer.geterror()
 
 
+def network() -> None:
+    """Write a matting network, whose alpha is what the plate has of green, and its adapter."""
+    onnx = pytest.importorskip("onnx", reason="onnx makes the network of this test")
+    pytest.importorskip("onnxruntime", reason="pip install 'relume[onnx]'")
+    helper, number = onnx.helper, onnx.TensorProto
+    takes, gives = (
+        helper.make_tensor_value_info(name, number.FLOAT, ["n", "c", "h", "w"])
+        for name in ("input", "output")
+    )
+    chosen = helper.make_tensor("chosen", number.INT64, [1], [1])
+    node = helper.make_node("Gather", ["input", "chosen"], ["output"], axis=1)
+    graph = helper.make_graph([node], "net", [takes], [gives], [chosen])
+    opset = [helper.make_opsetid("", 13)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), "net.onnx")
+    adapter = {"inputs": {"input": "plate"}, "outputs": {"output": "alpha"}}
+    Path("net.json").write_text(json.dumps(adapter))
+
+
 def documents() -> None:
     """Write graphs, an edit and overrides, and render what the pages take for rendered."""
     for name in ("comp.json", "comp_v2.json", "show.json"):
@@ -211,6 +229,7 @@ def stocked(tmp_path_factory: pytest.TempPathFactory, weights: None) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         material()
+        network()
         documents()
     return folder
 
