@@ -24,6 +24,7 @@ from relume.node import check_names
 HOSTS = {
     "blender": "relume.hosts.blender.extension",
     "client": "relume.hosts.worker.install",
+    "comfyui": "relume.hosts.comfyui.install",
     "ofx": "relume.hosts.ofx.install",
 }
 """Name on the command line → module with a `HOST`."""
