@@ -25,6 +25,7 @@ HOSTS = {
     "blender": "relume.hosts.blender.extension",
     "client": "relume.hosts.worker.install",
     "comfyui": "relume.hosts.comfyui.install",
+    "nuke": "relume.hosts.nuke.install",
     "ofx": "relume.hosts.ofx.install",
 }
 """Name on the command line → module with a `HOST`."""

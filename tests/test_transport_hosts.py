@@ -19,6 +19,7 @@ import pytest
 
 from relume.colour import convert
 from relume.hosts.cli import main
+from relume.hosts.nuke import beauty_gizmo
 from relume.hosts.nuke.transport_gizmo import gizmo
 from relume.image import DATA, Image, Layers
 from relume.light import latlong
@@ -385,3 +386,34 @@ def test_the_gizmo_knows_a_view(files: Path) -> None:
     )
     np.testing.assert_array_equal(none, same_view)
     assert np.abs(none - other).max() > 0.1 * np.abs(none).max()
+
+
+def test_the_beauty_is_the_sum_of_its_passes(files: Path) -> None:
+    """Parts or lights, any gains, over any background; all gains at 1 are what relume rendered."""
+    passes = in_nuke(files / "shaded.exr")
+    rng = np.random.default_rng(3)
+    shape = passes["matte.alpha"].shape
+    behind = {f"rgba.{c}": rng.normal(0.5, 1, shape).astype(np.float32) for c in NUKE}
+    for number in (1, 2, 3):
+        for c in NUKE[:3]:
+            passes[f"relit_light{number}.{c}"] = rng.normal(0, 9, shape).astype(np.float32)
+    beauty = beauty_gizmo.gizmo()
+    empty = {name: np.zeros(shape, np.float32) for name in behind}
+    whole = render(beauty, {"passes": passes, "background": empty}, mode=0)
+    for c in NUKE:
+        np.testing.assert_allclose(whole[f"rgba.{c}"], passes[f"relit.{c}"], atol=2e-5, rtol=1e-5)
+    gains = {"diffuse": 0.5, "specular": 3.0, "residual": -1.0}
+    graded = render(beauty, {"passes": passes, "background": behind}, mode=0, **gains)
+    left = 1 - passes["matte.alpha"]
+    for c in NUKE[:3]:
+        wanted = sum(gain * passes[f"{part}.{c}"] for part, gain in gains.items())
+        wanted = wanted + left * behind[f"rgba.{c}"]
+        np.testing.assert_allclose(graded[f"rgba.{c}"], wanted, rtol=1e-4, atol=1e-5)
+    lights = {"gain_a": 2.0, "gain_b": 0.0, "gain_c": 0.25}
+    desk = render(beauty, {"passes": passes, "background": behind}, mode=1, **lights)
+    for c in NUKE[:3]:
+        wanted = 2 * passes[f"relit_light1.{c}"] + 0.25 * passes[f"relit_light3.{c}"]
+        wanted = wanted + left * behind[f"rgba.{c}"]
+        np.testing.assert_allclose(desk[f"rgba.{c}"], wanted, rtol=1e-4, atol=1e-5)
+    alpha = passes["matte.alpha"] + left * behind["rgba.alpha"]
+    np.testing.assert_allclose(desk["rgba.alpha"], alpha, rtol=1e-5)
