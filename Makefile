@@ -16,10 +16,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := pyproject.toml README.md LICENSE \
   $(shell find core hosts nodes ocio training -type f -not -path '*/__pycache__/*')
 
-.PHONY: help demo test bench soak docs site picture develop dist clean
+.PHONY: help demo test bench soak ofx-melt docs site picture develop dist clean
 
 help: ## Say what there is to make.
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
 
 demo: $(VENV)/.for-demo ## Relight a photograph under three light rigs; look at demo/contact_sheet.png.
 	$(BIN)/relume demo
@@ -35,6 +35,13 @@ bench: $(VENV)/.for-test ## Print the tables of speed, memory and quality.
 
 soak: $(VENV)/.for-test ## Run for a long time: memory of 1,000 frames, and workers that are killed.
 	$(BIN)/python bench/soak.py
+
+# About 1 GB of Debian sid, outside of the repository; needs root for debootstrap.
+MELT ?= /var/tmp/relume-melt
+
+ofx-melt: $(VENV)/.for-test ## Test the OpenFX bundle in melt, a host nobody here wrote.
+	hosts/ofx/melt.sh $(MELT)
+	RELUME_MELT=$(MELT)/melt $(BIN)/pytest tests/hosts/ofx/test_ofx_melt.py
 
 docs: $(VENV)/.for-test ## Write again what the documentation derives from the code and the weights.
 	$(BIN)/python -m relume.hosts.reference docs/nodes

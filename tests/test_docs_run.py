@@ -24,6 +24,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from relume.cache import MemoryCache
 from relume.colour import convert
 from relume.errors import Exit
 from relume.hosts.cli import main
@@ -32,7 +33,7 @@ from relume.media.write import write
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*.md")])
-WIDTH, HEIGHT = 48, 32
+WIDTH, HEIGHT = 96, 64  # half of it, and the networks find nobody
 FRAMES = (1001, 1002)
 
 SMALLER = (
@@ -48,6 +49,8 @@ NOT_RUN = {
     "relume train": "needs the assets, or hours; tests/training runs the steps",
     "relume run comp.json --cluster": "needs a scheduler; tests/hosts/test_farm_run_cluster.py",
     "python -m relume.training": "needs the assets, or hours; tests/training runs the steps",
+    "relume host install ofx": "needs a compiler; tests/hosts/ofx/test_ofx_install.py",
+    "relume host check ofx": "needs it installed; tests/hosts/ofx/test_ofx_install.py",
     "python docs/pictures": "draws at full size, some of it in a browser",
 }
 """Beginning of a command → why only its help is asked for."""
@@ -110,7 +113,7 @@ def material() -> None:
     for name in ("portrait.png", "group.png"):
         write(name, rgb(screen, "srgb_rec709_scene"), depth="uint8")
     write("mask.png", alpha(inside < 1), depth="uint8")
-    for name in ("street.exr", "bg.exr"):
+    for name in ("street.exr", "bg.exr", "clean.exr"):
         write(name, rgb(wall))
     for frame in FRAMES:
         meta = {
@@ -221,25 +224,35 @@ def edit() -> None:
     )
 
 
-@pytest.fixture(scope="session")
-def stocked(tmp_path_factory: pytest.TempPathFactory, weights: None) -> Path:
+@pytest.fixture(scope="module")
+def stocked(tmp_path_factory: pytest.TempPathFactory, weights: None, remembered: None) -> Path:
     """A folder with everything that commands of the documentation expect to find."""
-    folder = tmp_path_factory.mktemp("stocked")
+    folder = tmp_path_factory.mktemp("stocked") / "shot"
     shutil.copytree(ROOT / "examples", folder / "examples")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         material()
         network()
         documents()
+    shutil.copytree(folder, folder.with_name("kept"))
     return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def remembered() -> Iterator[None]:
+    """One memory for all commands: a plate that several of them read is analysed once."""
+    memory = MemoryCache()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("relume.hosts.cli.job.MemoryCache", lambda: memory)
+        yield
 
 
 @pytest.fixture
 def scratch(stocked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A copy of it to work in, which is a home of its own with a worker of its own."""
-    folder = tmp_path / "shot"
-    shutil.copytree(stocked, folder)
-    monkeypatch.chdir(folder)
+    """That folder as it was made, to work in, with a home and a worker of its own."""
+    shutil.rmtree(stocked)
+    shutil.copytree(stocked.with_name("kept"), stocked)
+    monkeypatch.chdir(stocked)
     place = Path(tempfile.mkdtemp(prefix="relume-"))  # pytest's are too long for a socket
     program = Path(sys.executable).with_name("relume")
     for name, value in (
@@ -252,7 +265,7 @@ def scratch(stocked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
         monkeypatch.setenv(name, str(value))
     monkeypatch.setenv("PATH", str(program.parent), prepend=":")
     (tmp_path / "home" / ".config" / "blender" / "4.5").mkdir(parents=True)
-    yield folder
+    yield stocked
     if (place / "worker-1.json").exists():
         assert main(["worker", "--stop"]) == Exit.DONE
     shutil.rmtree(place)

@@ -13,27 +13,17 @@ from relume.hosts.ofx.build import LIBRARY, TABLE, bundle
 from relume.hosts.ofx.generate import text
 from relume.nodes.registry import REGISTRY
 
-SHARED = Path("/usr/OFX/Plugins")
-
 
 def _folder() -> Path:
-    """Return the first folder of `$OFX_PLUGIN_PATH`, else the machine's own if it can be written.
+    """Return the first folder of `$OFX_PLUGIN_PATH`, else `~/OFX`.
 
     Raises:
-        UsageError: neither is there for this user.
+        UsageError: there is no bundle for this system.
     """
     if sys.platform != "linux":
         raise UsageError("the OpenFX bundle is built on Linux only, so far")
     named = [part for part in os.environ.get("OFX_PLUGIN_PATH", "").split(os.pathsep) if part]
-    if named:
-        return Path(named[0])
-    nearest = next(p for p in (SHARED, *SHARED.parents) if p.exists())
-    if os.access(nearest, os.W_OK):
-        return SHARED
-    raise UsageError(
-        f"OpenFX applications look in {SHARED}, which you may not write to",
-        way_out="Run it with sudo, or give a folder with --dir and name it in $OFX_PLUGIN_PATH",
-    )
+    return Path(named[0]) if named else Path.home() / "OFX"
 
 
 def _check(folder: Path) -> list[str]:
@@ -55,7 +45,7 @@ HOST = Host(
     title="OpenFX",
     folder=_folder,
     files=lambda: bundle(REGISTRY),
-    after="Start the application anew: the effects are in the group Relume. An application that "
-    "looks elsewhere needs the folder in $OFX_PLUGIN_PATH.",
+    after="Name the folder in OFX_PLUGIN_PATH where applications start. The effects are in the "
+    "group Relume.",
     check=_check,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -32,9 +33,9 @@ def passes(
     for key, out in effect.node.outputs().items():
         reference = f"{target}.{key}"
         if issubclass(out.types[0], Layers):
-            for layer, image in _layers(effect, reference).items():
+            for layer, data in _layers(effect, key).items():
                 doc = f"Layer {layer}: {out.doc}"
-                found[layer] = Pass(layer, [reference], doc, layer, image.is_data)
+                found[layer] = Pass(layer, [reference], doc, layer, data)
         elif issubclass(out.types[0], Image):
             found[key] = _picture(registry, key, [reference], out.doc)
     if finished:
@@ -69,8 +70,16 @@ def _picture(registry: Registry, name: str, sources: list[str], doc: str) -> Pas
     return Pass(name, sources, doc, "", data, name in ("relit", "out") or (data and not vectors))
 
 
-def _layers(effect: Effect, reference: str) -> Layers:
-    """Return the layers of an output, found out on pictures of one pixel and without a network."""
+def _layers(effect: Effect, output: str) -> dict[str, bool]:
+    """Return the layers of an output by name, and whether they hold numbers.
+
+    They are found out on pictures of one pixel. A network would have to be loaded for that: of a
+    node that has one, they are those its documentation names.
+    """
+    if effect.node.weights:
+        outputs = effect.node.outputs()
+        named = re.findall(r"`([a-z][a-z0-9_]*)`", outputs[output].doc)
+        return {name: False for name in named if name not in outputs}
     chosen = {
         name: next(
             option
@@ -79,7 +88,7 @@ def _layers(effect: Effect, reference: str) -> Layers:
         )
         for name, choice in effect.choices.items()
     }
-    graph, taken = resolve(effect.steps, [reference], effect.clips, chosen)
+    graph, taken = resolve(effect.steps, [f"{effect.node.id}.{output}"], effect.clips, chosen)
     registry = Registry({effect.steps[name].node for name in graph.nodes})
     externals = {}
     for name in graph.find(Input):
@@ -91,8 +100,8 @@ def _layers(effect: Effect, reference: str) -> Layers:
             colour=graph.working_space if kind == "colour" else DATA,
         )
     settings = Settings(Shot(1, 1), threads=1)
-    result: Layers = Evaluator(graph, registry, settings, externals=externals).evaluate(taken, 1)
-    return result
+    layers: Layers = Evaluator(graph, registry, settings, externals=externals).evaluate(taken, 1)
+    return {name: image.is_data for name, image in layers.items()}
 
 
 def _of(effect: Effect, choice: str, option: str) -> list[Step]:

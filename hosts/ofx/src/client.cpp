@@ -40,7 +40,7 @@ class Client::Lease {
   Lease(Client &client, const Stop &stop) : client_(client), connection_(client.acquire(stop)) {}
 
   ~Lease() {
-    if (!connection_->at_rest()) return;
+    if (!connection_->at_rest()) return;  // what comes next on it is not known
     std::lock_guard<std::mutex> lock(client_.mutex_);
     client_.idle_.push_back(std::move(connection_));
   }
@@ -85,7 +85,7 @@ std::unique_ptr<Connection> Client::acquire(const Stop &stop) {
   }
   const std::string folder = worker_folder();
   if (auto connection = connect(folder)) return connection;
-  Started started;
+  Started started(folder);
   auto begin = std::chrono::steady_clock::now(), ended = begin;
   bool over = false;
   while (true) {
@@ -163,11 +163,20 @@ Json Client::ask(Connection &connection, const Order &order, const Json &output,
   }
 }
 
+template <class Use>
+auto Client::with_connection(const Stop &stop, Use use) {
+  try {
+    Lease connection(*this, stop);
+    return use(*connection);
+  } catch (const Unbegun &) {
+    Lease connection(*this, stop);
+    return use(*connection);
+  }
+}
+
 Answer Client::render(const Order &order, const Wanted &wanted, const Stop &stop) {
-  Lease connection(*this, stop);
   Answer answer;
   answer.pixels = room(bytes_of(wanted));
-  connection->lend(answer.pixels);
   const int *w = wanted.window;
   Json output = Json::object({{"output", wanted.output},
                               {"segment", answer.pixels->name()},
@@ -177,14 +186,18 @@ Answer Client::render(const Order &order, const Wanted &wanted, const Stop &stop
                               {"colour", wanted.colour},
                               {"alpha", wanted.alpha}});
   if (!wanted.layer.empty()) output.set("layer", wanted.layer);
-  Json reply = ask(*connection, order, output, stop);
+  Json reply = with_connection(stop, [&](Connection &connection) {
+    connection.lend(answer.pixels);
+    return ask(connection, order, output, stop);
+  });
   for (const Json &notice : reply["notices"].items()) answer.notices.push_back(notice.text());
   return answer;
 }
 
 double Client::number(const Order &order, const std::string &output, const Stop &stop) {
-  Lease connection(*this, stop);
-  Json reply = ask(*connection, order, Json::object({{"output", output}}), stop);
+  Json reply = with_connection(stop, [&](Connection &connection) {
+    return ask(connection, order, Json::object({{"output", output}}), stop);
+  });
   if (reply["outputs"].items().empty()) throw Failure("relume sent no number.");
   return reply["outputs"].items()[0]["value"].number();
 }

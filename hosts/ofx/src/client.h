@@ -52,6 +52,10 @@ class Client {
   // A connection for one render, handed back after it.
   class Lease;
 
+  // Calls `use` with a connection; with another one where the worker left before it began.
+  template <class Use>
+  auto with_connection(const Stop &stop, Use use);
+
   std::unique_ptr<Connection> acquire(const Stop &stop);
   std::shared_ptr<Segment> room(std::size_t bytes);
   std::unique_ptr<Connection> connect(const std::string &folder);

@@ -78,6 +78,7 @@ Json Connection::request(Json body, Patience patience, const Stop &stop,
   std::int64_t id = ++last_id_;
   body.set("id", id);
   at_rest_ = false;
+  heard_ = false;
   send(framed(body), descriptor, patience.silence);
   Json reply = receive(id, patience, stop, event);
   at_rest_ = true;
@@ -125,9 +126,14 @@ void Connection::send(const std::string &frame, int descriptor, double seconds) 
       std::memcpy(CMSG_DATA(head), &descriptor, sizeof descriptor);
     }
     ssize_t count = sendmsg(socket_.number(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (count < 0 && errno != EAGAIN && errno != EINTR) throw Lost(kGone);
+    if (count < 0 && errno != EAGAIN && errno != EINTR) gone();
     if (count > 0) sent += static_cast<std::size_t>(count);
   }
+}
+
+void Connection::gone() const {
+  if (heard_) throw Lost(kGone);
+  throw Unbegun(kGone);
 }
 
 // Returns false where nothing came within the time; throws Lost where the rest of something is due.
@@ -141,7 +147,8 @@ bool Connection::read(char *to, std::size_t bytes, double seconds) {
       continue;
     }
     ssize_t count = recv(socket_.number(), to + got, bytes - got, MSG_DONTWAIT);
-    if (count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR)) throw Lost(kGone);
+    if (count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR)) gone();
+    heard_ = heard_ || count > 0;
     if (count > 0) got += static_cast<std::size_t>(count);
   }
   return true;

@@ -21,6 +21,12 @@ class Lost : public Failure {
   using Failure::Failure;
 };
 
+// The worker was gone before it began with a request, which may therefore be repeated.
+class Unbegun : public Lost {
+ public:
+  using Lost::Lost;
+};
+
 // How long a request may take, in seconds.
 struct Patience {
   double silence;
@@ -55,11 +61,13 @@ class Connection {
                const std::function<void(const Json &)> &event);
   bool read(char *to, std::size_t bytes, double seconds);
   void cancel(std::int64_t id);
+  [[noreturn]] void gone() const;
 
   Descriptor socket_;
   std::int64_t last_id_ = 0;
   int worker_ = 0;
   bool at_rest_ = true;
+  bool heard_ = false;  // whether anything came back since the last request
   std::map<std::string, std::weak_ptr<Segment>> lent_;
 };
 

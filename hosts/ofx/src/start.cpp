@@ -10,9 +10,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <iterator>
 #include <sstream>
 #include <vector>
 
@@ -93,6 +95,30 @@ std::vector<std::string> command() {
   return words;
 }
 
+// The environment of the worker: the application's without what that sets for itself. MLT, where
+// $OCIO is unset, sets it to a name that no OCIO reads; the worker does better without.
+std::vector<std::string> worker_environment(const std::string &folder) {
+  static const char *const kOwn[] = {"PYTHON", "LD_LIBRARY_PATH=", "LD_PRELOAD=",
+                                     "RELUME_WORKER_DIR=", "OCIO=ocio://ocio://default"};
+  std::vector<std::string> kept = {"RELUME_WORKER_DIR=" + folder};
+  for (char **at = environ; *at; ++at) {
+    std::string variable = *at;
+    bool own = std::any_of(std::begin(kOwn), std::end(kOwn), [&variable](const char *begin) {
+      return variable.compare(0, std::strlen(begin), begin) == 0;
+    });
+    if (!own) kept.push_back(variable);
+  }
+  return kept;
+}
+
+// What exec takes: pointers to words, and none at the end.
+std::vector<char *> pointers(std::vector<std::string> &words) {
+  std::vector<char *> found;
+  for (std::string &word : words) found.push_back(word.data());
+  found.push_back(nullptr);
+  return found;
+}
+
 // Closes what the application has open; only what is allowed between fork and exec is called.
 void close_inherited(int keep) {
 #ifdef SYS_close_range
@@ -110,15 +136,16 @@ struct Report {
 };
 
 // The second child of the two: what becomes the worker.
-[[noreturn]] void become(char *const *arguments, int pipe) {
+[[noreturn]] void become(char *const *arguments, char *const *variables, int pipe) {
   setsid();
+  bool away = chdir("/") == 0;
   int null = open("/dev/null", O_RDWR);
   for (int stream = 0; stream < 3; ++stream) dup2(null, stream);
   close_inherited(pipe);
   Report report = {getpid(), 0};
   // Announced before exec, as nobody can do so after it; the pipe itself closes there.
-  bool told = write(pipe, &report, sizeof report) == sizeof report;
-  execvp(arguments[0], arguments);
+  bool told = away && write(pipe, &report, sizeof report) == sizeof report;
+  execvpe(arguments[0], arguments, variables);
   report.error = errno;
   told = told && write(pipe, &report, sizeof report) == sizeof report;
   _exit(told ? 127 : 126);
@@ -178,18 +205,16 @@ Descriptor connect_to(const std::string &socket_path) {
   return descriptor;
 }
 
-Started::Started() {
-  std::vector<std::string> words = command();
-  std::vector<char *> arguments;
-  for (std::string &word : words) arguments.push_back(word.data());
-  arguments.push_back(nullptr);
+Started::Started(const std::string &folder) {
+  std::vector<std::string> words = command(), kept = worker_environment(folder);
+  std::vector<char *> arguments = pointers(words), variables = pointers(kept);
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) throw Failure("This application has too many files open.");
   Descriptor reading(ends[0]), writing(ends[1]);
   pid_t child = fork();
   if (child == 0) {
     // Forked twice, so that the worker is nobody's child here and leaves no zombie.
-    if (fork() == 0) become(arguments.data(), ends[1]);
+    if (fork() == 0) become(arguments.data(), variables.data(), ends[1]);
     _exit(0);
   }
   writing = Descriptor();

@@ -30,8 +30,8 @@ Descriptor connect_to(const std::string &socket);
 // A worker that was started.
 class Started {
  public:
-  // Starts `relume worker`, detached. Throws Failure where there is no relume to start.
-  Started();
+  // Starts `relume worker` for a folder, detached. Throws Failure where there is no relume to start.
+  explicit Started(const std::string &folder);
   bool ended() const;
 
  private:
