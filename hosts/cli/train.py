@@ -12,7 +12,7 @@ import click
 
 from relume.errors import InputError, UsageError
 from relume.hosts.cli.app import debug_option, example
-from relume.hosts.cli.options import several
+from relume.hosts.cli.options import FILE, several
 
 if TYPE_CHECKING:
     from relume.training.trainer import Plan, Result
@@ -64,7 +64,7 @@ plan_options = several(
 def command() -> None:
     """Train and judge the networks; needs the extra [training].
 
-    The order is: views, light, matte, normals, albedo, transport, release.
+    The order is: views, light, matte, normals, albedo, transport, neural, release.
     """
 
 
@@ -143,7 +143,7 @@ def _network(name: str) -> click.Command:
     return train
 
 
-for _name in ("normals", "albedo", "transport"):
+for _name in ("normals", "albedo", "transport", "neural"):
     command.add_command(_network(_name))
 
 
@@ -177,6 +177,76 @@ def matte(data: Path, out: Path, assets: Path, part: str, **options: Any) -> Non
         _tell(task.name, train(task, out / task.name, _plan(options)))
 
 
+@command.command(
+    epilog=example(
+        "relume train finetune plate.####.exr --clean-plate clean.exr --minutes 30 --out tuned",
+        "RELUME_WEIGHTS=tuned relume matte plate.####.exr --clean-plate clean.exr --out a.####.exr",
+    )
+)
+@click.argument("shots", nargs=-1, required=True, metavar="SHOT…", type=FILE)
+@click.option(
+    "--clean-plate",
+    "clean_plates",
+    multiple=True,
+    required=True,
+    type=FILE,
+    help="The view without the subject: one for all shots, or one each in the same order.",
+)
+@click.option(
+    "--truth",
+    "truths",
+    multiple=True,
+    type=FILE,
+    help="Finished mattes to measure against, never to learn from; one for each shot.",
+)
+@click.option(
+    "--background",
+    "backgrounds",
+    multiple=True,
+    type=FILE,
+    help="A picture to put behind people as well; may be repeated.",
+)
+@click.option("--out", type=FOLDER, required=True, help="Folder of the run and its weights.")
+@plan_options
+@debug_option
+def finetune(shots: tuple[str, ...], out: Path, **options: Any) -> None:
+    """Fine-tune the matting network on SHOTs of your own with clean plates; no mattes needed.
+
+    Going on from the checkpoint in OUT. The last fifth of every shot is held out and measured
+    before and after; OUT then holds weights for RELUME_WEIGHTS.
+    """
+    clean, truth = options.pop("clean_plates"), options.pop("truths")
+    backgrounds = options.pop("backgrounds")
+    if len(clean) not in (1, len(shots)) or len(truth) not in (0, len(shots)):
+        raise UsageError(
+            f"there are {len(shots)} shots, {len(clean)} clean plates and {len(truth)} truths",
+            way_out="Give --clean-plate once or once a shot, and --truth once a shot or not at all",
+        )
+    with lab():
+        from relume.training.finetune_shots import Shot
+        from relume.training.matte_finetune import finetune as run
+
+        given = [
+            Shot(plate, clean[k % len(clean)], truth[k] if truth else "")
+            for k, plate in enumerate(shots)
+        ]
+        figures = run(
+            given, out, _plan(options), backgrounds=backgrounds, say=lambda text: click.echo(text)
+        )
+    _compare(figures["before"], figures["after"])
+    click.echo(f"Weights in {out}; set RELUME_WEIGHTS={out} to use them.")
+
+
+def _compare(before: Mapping[str, float], after: Mapping[str, float]) -> None:
+    """Print figures of the frames held out, and say so where they got worse."""
+    click.echo("Held-out frames   before    after")
+    for name, value in before.items():
+        click.echo(f"{name:<15} {value:8.3f} {after[name]:8.3f}")
+    judge = "mad" if "mad" in before else "rebuild"
+    if after[judge] > before[judge]:
+        click.echo(f"{judge} got worse: keep the weights there were.", err=True)
+
+
 def _plan(options: Mapping[str, Any]) -> Plan:
     from relume.training.trainer import Plan
 
@@ -196,12 +266,40 @@ def _tell(name: str, result: Result) -> None:
 @click.option("--out", type=FOLDER, required=True, help="Folder of the weights and manifests.")
 @debug_option
 def release(data: Path, runs: Path, out: Path) -> None:
-    """Measure normals, albedo and transport, and write the weights that relume loads."""
+    """Measure the relighting networks, and write the weights that relume loads."""
     with lab():
         from relume.training.release import release as write
 
         write(runs, data, out)
     click.echo(f"Weights in {out}; set RELUME_WEIGHTS={out} to use them.")
+
+
+@command.command(
+    "export-onnx", epilog=example("relume train export-onnx normals --size 1920x1080 --out n.onnx")
+)
+@click.argument("name", metavar="NETWORK")
+@click.option("--size", metavar="WxH", default="1920x1088", show_default=True, help="Of pictures.")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="ONNX file to write.",
+)
+@debug_option
+def export_onnx(name: str, size: str, out: Path) -> None:
+    """Write the installed weights of one NETWORK as an ONNX file.
+
+    It is the network alone: normals, albedo, transport, or matte, which is its coarse pass. What
+    each plane holds, and how colours are encoded, stands in the file's metadata.
+    """
+    width, _, height = size.partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise UsageError(f"'{size}' is no size", way_out="Give it as 1920x1080")
+    with lab():
+        from relume.networks.onnx_export import export
+
+        export(name, out, (int(width), int(height)))
+    click.echo(out)
 
 
 @command.command(epilog=example("relume train evaluate --data stage"))
