@@ -40,7 +40,7 @@ soak: $(VENV)/.for-test ## Run for a long time: memory of 1,000 frames, and work
 MELT ?= /var/tmp/relume-melt
 
 ofx-melt: $(VENV)/.for-test ## Test the OpenFX bundle in melt, a host nobody here wrote.
-	hosts/ofx/melt.sh $(MELT)
+	tests/hosts/ofx/melt.sh $(MELT)
 	RELUME_MELT=$(MELT)/melt $(BIN)/pytest tests/hosts/ofx/test_ofx_melt.py
 
 docs: $(VENV)/.for-test ## Write again what the documentation derives from the code and the weights.
