@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from relume.errors import RelumeError
 from relume.nodes.registry import REGISTRY
 from relume.training.groups import group_table
 
+LOGS = Path(__file__).resolve().parents[1] / "docs" / "training"
 BEGIN, END = "<!-- quality: written by `make docs` -->", "<!-- quality ends -->"
 
 
@@ -35,6 +37,9 @@ MEASURES = (
     Measure("normals", "normals", "°", "normals_degrees", "flat_degrees", "towards the camera"),
     Measure("albedo", "albedo, RMSE", "", "albedo_rmse", "mean_colour_rmse", "mean of training"),
     Measure("transport", "relight, PSNR", " dB", "relight_psnr", "unlit_copy_psnr", "the plate"),
+    Measure(
+        "transport", "relight by unet, PSNR", " dB", "unet_psnr", "unlit_copy_psnr", "the plate"
+    ),
     Measure(
         "transport",
         "relight with true normals and albedo",
@@ -85,11 +90,38 @@ def by_group(found: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def written(document: str, found: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return a document with its tables renewed; all but the README also show groups."""
-    text = tables(found)
-    if not document.startswith("# relume\n") and by_group(found):
-        text = f"{text}\n\n{by_group(found)}"
+    """Return a document with its tables renewed; all but the README show groups too."""
+    parts = [tables(found)]
+    if not document.startswith("# relume\n"):
+        parts += [by_group(found), f"The two renderers, trained alike:\n\n{renderers()}"]
+    text = "\n\n".join(filter(None, parts))
     return put(text, document)
+
+
+def renderers() -> str:
+    """Return the table of the two renderers, trained alike, from the logs of the runs."""
+    rows = []
+    for name in ("transport", "neural"):
+        log = LOGS / f"compare_{name}.jsonl"
+        lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+        last = next(line for line in reversed(lines) if "val_psnr" in line)
+        apart = f"{100 * last['val_superposition']:.2g} %" if "val_superposition" in last else "0"
+        count = weights.manifest(name)["parameters"]
+        rows.append(
+            [
+                f"`{'unet' if name == 'neural' else name}`",
+                f"{count / 1e6:.2f} M",
+                f"{last['step']}",
+                f"{last['seconds'] / 60:.0f}",
+                f"{last['val_psnr']:.2f} dB",
+                apart,
+            ]
+        )
+        if name == "transport":
+            lambert = f"{last['val_lambert_true_psnr']:.2f} dB"
+    rows.append(["Lambert, nothing learnt", "0", "0", "0", lambert, "0"])
+    head = ["renderer", "parameters", "steps", "minutes", "PSNR", "error of a sum of two lights"]
+    return _table(head, rows)
 
 
 def put(text: str, into: str) -> str:

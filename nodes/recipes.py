@@ -25,6 +25,7 @@ from relume.nodes.integration import Integration, proxied
 from relume.nodes.light_layers import LightLayers
 from relume.nodes.light_rig import LightRig
 from relume.nodes.matte import Matte
+from relume.nodes.neural_render import NeuralRender
 from relume.nodes.normals import Normals
 from relume.nodes.onnx_matte import OnnxMatte
 from relume.nodes.original_light import OriginalLight
@@ -64,6 +65,9 @@ RIG = "rig:"
 
 METHODS = ("network", "closed-form")
 """How a matte is pulled."""
+
+RENDERERS = ("transport", "unet")
+"""How a subject is relit: linear in the light, or by networks that see the light."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,15 +184,45 @@ class Lighting:
 
 
 def relight_graph(
-    plate: Plate, lighting: Lighting, write: Source, backdrop: Backdrop | None = None
+    plate: Plate,
+    lighting: Lighting,
+    write: Source,
+    backdrop: Backdrop | None = None,
+    renderer: str = "transport",
 ) -> Graph:
     """Return the graph that relights a plate and writes every intermediate as a pass.
 
     Without a backdrop the picture is the relit subject alone, premultiplied.
+
+    Args:
+        plate: the plate.
+        lighting: the lights.
+        write: where to.
+        backdrop: what is seen behind the subject.
+        renderer: one of `RENDERERS`.
+
+    Raises:
+        UsageError: there is no such renderer, or it has no use for the knobs of Relight.
     """
     graph = Graph()
-    _add_transport(graph, plate)
-    _add_relight(graph, lighting, "transport", _background_of(backdrop, plate.proxy))
+    background = _background_of(backdrop, plate.proxy)
+    if renderer == "transport":
+        _add_transport(graph, plate)
+        _add_relight(graph, lighting, "transport", background)
+    elif renderer == "unet":
+        if lighting.relight:
+            raise UsageError(
+                f"the renderer 'unet' has no {next(iter(lighting.relight))}",
+                way_out="Leave it out, or take the renderer 'transport'",
+            )
+        _add_albedo(graph, plate)
+        wires = {**plate.subject, "normals": "normals", "albedo": "albedo"}
+        lights = _add_lights(graph, lighting, background)
+        graph.add("relight", NeuralRender, None, **wires, lights=lights)
+    else:
+        raise UsageError(
+            f"there is no renderer '{renderer}'", way_out=f"Choose one of {', '.join(RENDERERS)}"
+        )
     picture = _add_backdrop(graph, backdrop, lighting, "plate", plate.proxy)
     _add_write(
         graph,
@@ -431,6 +465,12 @@ def _background_of(backdrop: Backdrop | None, proxy: int) -> str | None:
 
 
 def _add_relight(graph: Graph, lighting: Lighting, transport: str, background: str | None) -> None:
+    lights = _add_lights(graph, lighting, background)
+    graph.add("relight", Relight, lighting.relight, transport=transport, lights=lights)
+
+
+def _add_lights(graph: Graph, lighting: Lighting, background: str | None) -> dict[str, str]:
+    """Add the lights and return references to them by name."""
     lights: dict[str, str] = {}
     for name, source in lighting.lights.items():
         if source == ORIGINAL:
@@ -438,7 +478,7 @@ def _add_relight(graph: Graph, lighting: Lighting, transport: str, background: s
         else:
             light = _add_maps(graph, name, source, lighting.estimate, background)
         lights[name] = graph.add(f"{name}_light", AdjustLight, lighting.knobs_of(name), light=light)
-    graph.add("relight", Relight, lighting.relight, transport=transport, lights=lights)
+    return lights
 
 
 def _add_backdrop(

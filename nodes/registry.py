@@ -26,6 +26,7 @@ from relume.nodes.light_wrap import LightWrap
 from relume.nodes.match_grain import MatchGrain
 from relume.nodes.match_levels import MatchLevels
 from relume.nodes.matte import Matte
+from relume.nodes.neural_render import NeuralRender
 from relume.nodes.normals import Normals
 from relume.nodes.onnx_matte import OnnxMatte
 from relume.nodes.original_light import OriginalLight
@@ -82,6 +83,7 @@ REGISTRY = Registry(
         Transport,
         Phong,
         Relight,
+        NeuralRender,
         PackTransport,
         Over,
         MatchLevels,

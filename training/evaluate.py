@@ -25,6 +25,7 @@ from relume.light.prefilter import prefilter
 from relume.light.types import Environment, LightMaps
 from relume.reflectance.albedo import estimate_albedo
 from relume.shading.analyse import analyse_transport
+from relume.shading.neural import neural_relight
 from relume.shading.relight import relight
 from relume.shading.types import EXPONENTS, Transport
 from relume.training.groups import FIGURES, GROUPS, features, group_table, grouped
@@ -36,7 +37,7 @@ from relume.training.stage.dataset import list_views, read_view
 
 F32 = NDArray[np.float32]
 
-NAMES = ("normals", "albedo", "transport")
+NAMES = ("normals", "albedo", "transport", "neural")
 MEAN_ALBEDO = (0.260, 0.223, 0.201)
 """The mean of the training views' albedo, ACEScg: the answer of one who has not looked."""
 
@@ -130,7 +131,7 @@ def evaluate(cases: Iterable[Case], models: Mapping[str, nn.Module]) -> dict[str
 
     Args:
         cases: what to measure on.
-        models: `normals`, `albedo` and `transport`.
+        models: `normals`, `albedo`, `transport`, and `neural` where it shall be measured too.
     """
     rows = [_measure(case, models) for case in cases]
     figures = {
@@ -169,6 +170,19 @@ def _measure(case: Case, models: Mapping[str, nn.Module]) -> dict[str, float]:
         error = float(np.mean((found.astype(np.float64) - truth) ** 2))
         return -10.0 * float(np.log10(max(error, 1e-12)))
 
+    def drawn(normals: Image, albedo: Image) -> F32:
+        lights, model = {"key": light}, models["neural"]
+        found = neural_relight(foreground, matte, normals, albedo, stops, lights, model)
+        return _straight(found.relit)
+
+    unet = {
+        name: quality(drawn(*planes))
+        for name, planes in (
+            ("unet_psnr", (normals, albedo)),
+            ("true_form_unet_psnr", (true_normals, true_albedo)),
+        )
+        if "neural" in models
+    }
     copy = case.plate * np.float32(2.0**stops / gain)
     relit = render(transport, light)
     return {
@@ -197,6 +211,7 @@ def _measure(case: Case, models: Mapping[str, nn.Module]) -> dict[str, float]:
             )
         ),
         "fitted_psnr": np.nan if case.fitted is None else quality(case.fitted),
+        **unet,
     }
 
 
@@ -207,8 +222,12 @@ def maps(light: F32) -> LightMaps:
 
 def render(transport: Transport, light: LightMaps) -> F32:
     """Return H×W×3: the straight picture of a transport under a light, as the Relight node does."""
-    relit = relight(transport, {"key": light}, passes=False).relit.pixels
-    return np.asarray(relit[..., :3] / np.maximum(relit[..., 3:], 1e-6))
+    return _straight(relight(transport, {"key": light}, passes=False).relit)
+
+
+def _straight(relit: Image) -> F32:
+    """Return H×W×3 of a premultiplied picture."""
+    return np.asarray(relit.pixels[..., :3] / np.maximum(relit.pixels[..., 3:], 1e-6))
 
 
 def _below_zero(transport: Transport, solid: NDArray[np.bool_]) -> float:
@@ -233,6 +252,19 @@ def table(figures: Mapping[str, float]) -> str:
         f"| true diffuse transport to order 3 | dB | {value:.4g} | | |"
         for value in (figures.get("fitted_psnr"),)
         if value is not None
+    ]
+    unet = [
+        row(name, "dB", *keys)
+        for name, *keys in (
+            ("relight, unet", "unet_psnr", "unlit_copy_psnr", "true_phong_psnr"),
+            (
+                "unet on true normals and albedo",
+                "true_form_unet_psnr",
+                "true_lambert_psnr",
+                "true_phong_psnr",
+            ),
+        )
+        if "unet_psnr" in figures
     ]
     return "\n".join(
         [
@@ -259,6 +291,7 @@ def table(figures: Mapping[str, float]) -> str:
                 "true_lambert_psnr",
                 "true_phong_psnr",
             ),
+            *unet,
             f"| below zero under single lamps | share | {figures['below_zero']:.4f} | | |",
             *known,
             "",

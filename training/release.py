@@ -1,6 +1,8 @@
 """Measure trained relighting networks and write the weights that ship.
 
 `python -m relume.training.release RUNS STAGE OUT [--cycles FOLDER]`
+
+With `--only NAME` one network is taken from the runs and the others are those that ship.
 """
 
 from __future__ import annotations
@@ -12,18 +14,20 @@ from typing import Any
 
 import torch
 
-from relume.training.evaluate import NAMES, cycles_cases, evaluate, stage_cases, table
+from relume import weights
+from relume.training.evaluate import cycles_cases, evaluate, stage_cases, table
 from relume.training.export import export, rounded
 from relume.training.lit import LIGHTS, POOLS
-from relume.training.relight_nets import SETTINGS, averaged_of
+from relume.training.relight_nets import ALL, SETTINGS, averaged_of
 from relume.training.stage.dataset import list_views
 from relume.training.trainer import CHECKPOINT, LOG
 
 OWN = {
     "normals": ("normals", "flat"),
     "albedo": ("albedo", "mean_colour", "own_mean", "plate_rmse"),
+    "neural": ("unet", "true_form", "unlit_copy", "true_lambert", "true_phong"),
 }
-"""Prefixes of the figures that belong to a network; the last one keeps the whole chain's."""
+"""Prefixes of the figures that belong to a network; the transport keeps the whole chain's."""
 
 
 def recipe(stage: Path) -> dict[str, Any]:
@@ -41,9 +45,14 @@ def recipe(stage: Path) -> dict[str, Any]:
 
 
 def release(
-    runs: Path, stage: Path, out: Path, cycles: Path | None = None, limit: int = 24
+    runs: Path,
+    stage: Path,
+    out: Path,
+    cycles: Path | None = None,
+    limit: int = 24,
+    only: str | None = None,
 ) -> dict[str, Any]:
-    """Round, measure and export the three networks.
+    """Round, measure and export the networks that there are runs of.
 
     Args:
         runs: folder of the runs.
@@ -51,17 +60,22 @@ def release(
         out: takes the weights and manifests.
         cycles: folder of path-traced views.
         limit: most test views.
+        only: the one network to take from the runs.
 
     Returns:
         Figures by test set.
     """
-    models = {name: rounded(averaged_of(name, runs)) for name in NAMES}
+    names = [name for name in ALL if name == only or (not only and (runs / name).exists())]
+    models = {
+        name: rounded(averaged_of(name, runs)) if name in names else weights.load(name)
+        for name in ALL
+    }
     figures: dict[str, Any] = {"stage_test": evaluate(stage_cases(stage, limit=limit), models)}
     if cycles is not None and any(cycles.glob("[!.]*.npz")):
         figures["cycles"] = evaluate(cycles_cases(cycles), models)
     for name, found in figures.items():
         print(f"\n{name}: {table(found)}", flush=True)
-    for name in NAMES:
+    for name in names:
         state = torch.load(runs / name / CHECKPOINT, map_location="cpu", weights_only=True)
         own = {
             kind: {
@@ -100,8 +114,9 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--cycles", type=Path)
     parser.add_argument("--limit", type=int, default=24)
+    parser.add_argument("--only", choices=ALL)
     given = parser.parse_args()
-    release(given.runs, given.stage, given.out, given.cycles, given.limit)
+    release(given.runs, given.stage, given.out, given.cycles, given.limit, given.only)
 
 
 if __name__ == "__main__":

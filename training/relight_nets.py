@@ -54,7 +54,7 @@ def build(name: str) -> nn.Module:
 
 
 class _Task(ABC):
-    """What the three tasks share: batches, validation pictures, the coarse pass at any scale."""
+    """What the tasks share: batches, validation pictures, the coarse pass at any scale."""
 
     name = ""
     donor: nn.Module | None = None

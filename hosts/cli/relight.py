@@ -16,10 +16,11 @@ from relume.hosts.cli.options import (
     pass_option,
     plate_of,
     plate_options,
+    refuse,
     render_options,
     write_options,
 )
-from relume.nodes.recipes import relight_graph
+from relume.nodes.recipes import RENDERERS, relight_graph
 
 
 @click.command(
@@ -30,6 +31,14 @@ from relume.nodes.recipes import relight_graph
 )
 @click.argument("plate", type=click.Path(dir_okay=False))
 @light_options
+@click.option(
+    "--renderer",
+    type=click.Choice(RENDERERS),
+    default="transport",
+    show_default=True,
+    help="Linear in the light, with a pass a light; or the paper's networks, which see all lights "
+    "at once.",
+)
 @backdrop_options
 @join_options
 @plate_options
@@ -44,10 +53,14 @@ def command(plate: str, **options: Any) -> int:
     matte, the light at every pixel, diffuse + specular + residual = relit, and one relit picture a
     light.
     """
+    if options["renderer"] == "unet":
+        looks = [name for name in options if name.startswith("look__")]
+        refuse(options, "with --renderer unet", *looks)
     graph = relight_graph(
         plate_of(plate, options),
         lighting_of(options),
         knobs_of(options, "write"),
         joined(backdrop_of(options), options),
+        options["renderer"],
     )
     return Job.of(options).carry_out(graph)

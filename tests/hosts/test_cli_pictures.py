@@ -85,6 +85,21 @@ def test_the_original_light_gives_the_plate_back(relit: Layers) -> None:
     np.testing.assert_allclose(relit["relit_original"].rgb, wanted, atol=1e-5)
 
 
+def test_the_unet_renderer_writes_the_same_passes_but_none_a_light(
+    photograph: Path, here: Path, capsys: Capture
+) -> None:
+    arguments = ["relight", str(photograph), "--light", "key=rig:key_left", "--renderer", "unet"]
+    arguments += ["--proxy", "4", "--depth", "float"]
+    assert main([*arguments, "--out", "one.exr"]) == Exit.DONE
+    one = read("one.exr").layers
+    assert set(one) == SHADED | GIVEN
+    assert main([*arguments, "--light-exposure", "1", "--out", "two.exr"]) == Exit.DONE
+    two = read("two.exr").layers["relit"].rgb
+    np.testing.assert_allclose(two, 2.0 * one["relit"].rgb, rtol=1e-5, atol=1e-6)
+    assert main([*arguments, "--gloss", "1", "--out", "three.exr"]) == Exit.USAGE
+    assert "--gloss has no effect with --renderer unet" in capsys.readouterr().err
+
+
 def test_analysing_and_shading_is_relighting(photograph: Path, here: Path) -> None:
     light = ["--light", "rig:neon", "--light-rotation", "40"]
     common = ["--proxy", "2", "--depth", "float"]

@@ -173,3 +173,19 @@ def test_a_model_of_ones_own_replaces_the_network() -> None:
     assert {"guide", "clean_plate"} <= set(graph.nodes["matte"].inputs)
     with pytest.raises(UsageError, match="no use beside"):
         Plate("p.exr", matte="m.exr", model=model)
+
+
+def test_the_unet_renderer_takes_the_place_of_transport_and_relight() -> None:
+    lights = Lighting({"key": "e.exr", "own": "original"})
+    graph = relight_graph(Plate("p.exr"), lights, "o.exr", Backdrop(ENVIRONMENT), "unet")
+    graph.check(REGISTRY)
+    assert graph.nodes["relight"].type == "neural_render"
+    assert "transport" not in types(graph)
+    known = relight_graph(Plate("p.exr"), lights, "o.exr", Backdrop(ENVIRONMENT))
+    assert set(known.nodes) - set(graph.nodes) == {"transport"}
+    with pytest.raises(UsageError, match="no renderer 'net'"):
+        relight_graph(Plate("p.exr"), lights, "o.exr", renderer="net")
+    with pytest.raises(UsageError, match="has no gloss"):
+        relight_graph(
+            Plate("p.exr"), Lighting({"key": "e.exr"}, relight={"gloss": 1}), "o.exr", None, "unet"
+        )

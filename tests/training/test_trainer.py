@@ -12,13 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from relume.image import Image
+from relume.networks.neural import build as build_neural
+from relume.shading.neural import neural_relight
 from relume.shading.types import EXPONENTS, HARMONICS, Transport
-from relume.training import losses
+from relume.training import losses, relight_nets
 from relume.training.batches import Batches, Frame, Recipe, stacked
 from relume.training.evaluate import maps, render
 from relume.training.lighting import COSINE, basis, combine, harmonics, lookup, reflected
 from relume.training.lights import HEIGHT, Pool, lamp, small_lamp, studio
 from relume.training.lit import LitViews, light, read_lit, write_lit
+from relume.training.neural_task import NeuralTask, draw, levels, sampled
 from relume.training.oracles import fitted
 from relume.training.relight_nets import build, take_over
 from relume.training.relight_nets import lit as shade
@@ -394,3 +397,82 @@ def test_training_and_relighting_agree_on_light(lit_root: Path, pool: Pool) -> N
     # Training's maps are half as fine and in half precision.
     assert np.median(error) < 0.004 * np.abs(shown).mean()
     assert np.percentile(error, 99) < 0.1 * np.abs(shown).mean()
+
+
+TINY = {"channels": (8, 8, 8, 8, 8), "blocks": (1, 1, 1, 1, 1), "width": 8, "side": 64}
+
+
+def test_whole_pictures_are_the_truth_that_points_are_taken_from(
+    lit_root: Path, pool: Pool
+) -> None:
+    views = LitViews(lit_root, "train")
+    plain, more = (
+        Batches(views, pool, Recipe(64, 2, lights=3, points=300, pictures=pictures)).draw(
+            np.random.default_rng(5)
+        )
+        for pictures in (0, 2)
+    )
+    assert all(torch.equal(plain[key], more[key]) for key in plain)
+    assert more["lit"].shape == (2, 2, 3, 64, 64)
+    truth = (more["diffuse"] + more["specular"])[:, :2]
+    error = (sampled(more["lit"], more["points"]) - truth).abs()
+    assert float(error.median()) < 0.02 * float(truth.mean())
+
+
+def test_training_and_rendering_draw_the_same_picture(lit_root: Path, pool: Pool) -> None:
+    """What the task computes in torch is what the NeuralRender node shows."""
+    torch.manual_seed(4)
+    model = build_neural(TINY, TINY).eval()
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, 0.7)
+    still = Recipe(size=SIZE, batch=1, spoil=False)
+    view = read_lit(lit_root / "train" / "00000.npz")
+    sample = Batches(LitViews(lit_root, "train"), pool, still).sample(
+        view, np.random.default_rng(1)
+    )
+    batch = {**stacked([sample]), "turn": torch.eye(3)[None]}
+    made = pool[2]
+    with torch.no_grad():
+        found, shine = draw(
+            model,
+            batch,
+            batch["normals"],
+            batch["albedo"],
+            torch.from_numpy(made.maps.astype(np.float32)).flatten(0, 1)[None, None],
+            levels(torch.from_numpy(made.harmonics)[None, None]),
+        )
+    planes = {key: np.moveaxis(sample[key].numpy(), 0, 2) for key in sample}
+    shown = neural_relight(
+        Image(planes["plate"], ("R", "G", "B")),
+        Image(planes["matte"], ("A",), colour="data"),
+        Image(planes["normals"], ("X", "Y", "Z"), colour="data"),
+        Image(planes["albedo"], ("R", "G", "B")),
+        0.0,
+        {"key": maps(made.radiance)},
+        model,
+    )
+    for ours, theirs in ((found, shown.relit.rgb), (shine, shown.passes["specular"].rgb)):
+        picture = np.moveaxis(ours[0, 0].numpy(), 0, 2) * planes["matte"]
+        error = np.abs(picture - theirs)
+        # Training's maps are half as fine and in half precision.
+        assert np.median(error) < 0.004 * np.abs(theirs).mean()
+        assert np.percentile(error, 99) < 0.1 * np.abs(theirs).mean()
+
+
+def test_the_neural_task_trains_on_a_sphere(
+    lit_root: Path, pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relight_nets, "pool", lambda split, data: pool)
+    monkeypatch.setattr(relight_nets, "build", lambda name: build_neural(TINY, TINY))
+    (tmp_path / "lit" / "val").mkdir(parents=True)
+    for split in ("train", "val"):
+        view = read_lit(lit_root / "train" / "00000.npz")
+        write_lit(tmp_path / "lit" / split / "00000.npz", view)
+    task = NeuralTask(tmp_path / "lit", Recipe(size=96, batch=1, lights=2, points=200, pictures=1))
+    with torch.no_grad():
+        before = task.validate(task.model().eval())
+    result = train(task, tmp_path / "run", Plan(steps=30, ema=0.5, warm_up=5))
+    # The sphere is Lambert's; the networks begin with a shine that it has not.
+    assert result.figures["psnr"] > before["psnr"] + 1.0
+    assert 0 < result.figures["superposition"] < 0.5
