@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -50,8 +51,8 @@ def parameters(effect: Effect) -> list[Param]:
 
 
 def words(name: str) -> str:
-    """Return a name in words: `specular_gain` → `Specular gain`."""
-    return name.replace("_", " ").replace(".", " ").capitalize()
+    """Return a name in words: `specular_gain` → `Specular gain`, `light1` → `Light 1`."""
+    return re.sub(r"(?<=[a-z])(\d+)$", r" \1", name.replace("_", " ")).capitalize()
 
 
 def _own(effect: Effect) -> list[Param]:

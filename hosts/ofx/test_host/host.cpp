@@ -144,7 +144,10 @@ OfxStatus clip_image(OfxImageClipHandle handle, OfxTime time, const OfxRectD *,
   if (clip->name != kOfxImageEffectOutputClipName) {
     int frame = static_cast<int>(std::lround(time));
     effect->fetched.emplace_back(clip->name, frame);
+    auto begin = std::chrono::steady_clock::now();
     auto made = clip->image(frame);
+    effect->own_seconds +=
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     if (!made) return kOfxStatFailed;
     image = made.release();
     image->properties.set("test_host.owned", 0, 1);

@@ -65,6 +65,7 @@ struct Effect {
   std::chrono::steady_clock::time_point stop;  // when `abort` begins to say so
   std::vector<std::pair<std::string, int>> fetched;  // clip and frame
   int images = 0;                                    // lent and not returned
+  double own_seconds = 0.0;                          // the application's own, in a render
 
   Param *param(const std::string &name);
   Clip *clip(const std::string &name);

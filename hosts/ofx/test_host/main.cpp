@@ -267,6 +267,7 @@ class Application {
                       ? std::chrono::steady_clock::time_point::max()
                       : begin + std::chrono::milliseconds(step["abort"].integer());
     effect.fetched.clear();
+    effect.own_seconds = 0.0;
     OfxStatus answer = act(step, kOfxImageEffectActionRender, &in, nullptr);
     std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
     effect.output = nullptr;
@@ -274,7 +275,7 @@ class Application {
     Json fetched = Json::array();
     for (const auto &[name, frame] : effect.fetched) fetched.add(Json::array({name, frame}));
     Json result = status(answer);
-    result.set("seconds", seconds.count());
+    result.set("seconds", seconds.count() - effect.own_seconds);
     result.set("fetched", fetched);
     result.set("unreleased", effect.images);
     result.set("padding", padding_kept(*image, bounds, channels));
