@@ -48,6 +48,14 @@ MEASURES = (
         "true_lambert_psnr",
         "Lambert with the same",
     ),
+    Measure(
+        "transport",
+        "relight by unet with true normals and albedo",
+        " dB",
+        "true_form_unet_psnr",
+        "true_lambert_psnr",
+        "Lambert with the same",
+    ),
 )
 SETS = {"stage_test": "light stage, test split", "cycles": "path-traced in Cycles"}
 
