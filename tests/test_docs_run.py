@@ -55,7 +55,7 @@ NOT_RUN = {
     "relume host check ofx": "needs it installed; tests/hosts/ofx/test_ofx_install.py",
     "python docs/pictures": "draws at full size, some of it in a browser",
 }
-"""Beginning of a command → why only its help is asked for."""
+"""Beginning of a command → why it is only looked up: its help, or the file it runs."""
 
 STAYS_OPEN = "relume view"
 """Begun in a process of its own, and ended as with Ctrl-C once its page is served."""
@@ -307,7 +307,6 @@ def served(words: list[str]) -> None:
 def module(words: list[str]) -> int:
     """Run `python -m MODULE …` in this process, and return its exit code."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", words[1:])
         patch.delitem(sys.modules, words[2], raising=False)
         patch.setattr(sys, "argv", words[2:])
         try:
@@ -321,9 +320,8 @@ def carried_out(line: str, said: Callable[[], str]) -> None:
     """Run a line of a page, and look whether it did what it promises."""
     words, redirect = shorter(line)
     targets = outputs(words)
-    if words[:3] == ["relume", "graph", "new"]:
-        for target in targets:  # the reader of this page has none yet
-            target.unlink(missing_ok=True)
+    for target in targets:  # what is there afterwards is this command's
+        target.unlink(missing_ok=True)
     said()
     if words[0] == "python":
         code = module(words)
