@@ -61,7 +61,7 @@ class Aligned:
 
     Attributes:
         clean_plate: R, G, B in the plate's windows, at its exposure.
-        explained: share of the plate, 0 to 1, that it shows as well as noise allows.
+        explained: share of the background, 0 to 1, that it shows as well as noise allows.
         moved: mean displacement in pixels of the plate.
         gain: mean gain on R, G, B.
     """
@@ -126,7 +126,7 @@ def align_clean_plate(
             pixels, gain = match_clean_plate(plate.rgb, pixels, anchor, seen)
     return Aligned(
         clean_plate=plate.like(np.ascontiguousarray(pixels), ("R", "G", "B"), alpha="none"),
-        explained=explained(plate.rgb, pixels, anchor),
+        explained=explained(plate.rgb, pixels, anchor, seen),
         moved=moved if moved > 0.05 else 0.0,
         gain=(float(gain[0]), float(gain[1]), float(gain[2])),
     )
@@ -310,6 +310,9 @@ def _meshed(pair: _Pair, warp: Warp) -> Warp:
         ]
         pull = [weights.T @ (weight * slope * residual) for slope in slopes]
         scale = float(blocks[0][0].trace() + blocks[1][1].trace()) / (2 * rows * columns)
+        if scale <= 0.0:
+            # Nothing that both pictures show: no move can be told from another.
+            break
         held = scale * stiff
         system = block_array(blocks) + block_diag([held, held])
         force = np.concatenate(pull) - (held @ moves).T.ravel()

@@ -21,8 +21,15 @@ FIELD = 6
 _ROUNDS = 8
 
 
-def explained(plate: F32, clean_plate: F32, anchor: float) -> float:
-    """Return the share of a plate that a clean plate shows, to within noise and a faint shadow."""
+def explained(plate: F32, clean_plate: F32, anchor: float, seen: Tensor) -> float:
+    """Return the share of the background that a clean plate shows, to within noise and a shadow.
+
+    Args:
+        plate: H×W×3 scene-linear.
+        clean_plate: H×W×3, in register with it.
+        anchor: stops to add before pictures are compared.
+        seen: 1×1×H×W, 0 where the plate shows the subject; a close-up is no worse a match.
+    """
     import torch
 
     gain = 2.0**anchor
@@ -32,7 +39,9 @@ def explained(plate: F32, clean_plate: F32, anchor: float) -> float:
     ]
     with torch.inference_mode():
         distance = np.abs(encode(small[0]) - encode(small[1])).max(-1)
-    return float((distance < 0.04).mean())
+        behind = shrink(seen, 256)[0, 0].numpy() > 0.5
+    alike = distance < 0.04
+    return float(alike[behind].mean() if behind.any() else alike.mean())
 
 
 def match_clean_plate(plate: F32, clean: F32, anchor: float, seen: Tensor) -> tuple[F32, F64]:

@@ -135,6 +135,20 @@ def test_another_scene_explains_little() -> None:
     assert found.explained < 0.35
 
 
+def test_a_close_up_is_judged_by_the_background_that_is_left() -> None:
+    clean = seen(np.eye(3))
+    plate, cover = clean.copy(), np.zeros((HEIGHT, WIDTH, 1), np.float32)
+    plate[:, 50:] = (0.6, 0.3, 0.2)
+    cover[:, 50:] = 1.0
+    person = Image(cover, ("A",), "data")
+    found = align_clean_plate(image(plate), image(clean), 0.0, subject=person)
+    assert found.explained > 0.95
+    everything = Image(np.ones_like(cover), ("A",), "data")
+    nothing = align_clean_plate(image(plate), image(clean), 0.0, subject=everything)
+    assert nothing.explained == pytest.approx(50 / WIDTH, abs=0.05)
+    np.testing.assert_allclose(nothing.clean_plate.pixels, clean, atol=1e-5)
+
+
 def test_another_size_is_refused() -> None:
     clean = image(seen(np.eye(3)))
     with pytest.raises(UsageError, match="240×150"):
