@@ -17,10 +17,10 @@ from relume.shading.types import EXPONENTS
 from relume.training import losses
 from relume.training.batches import Recipe
 from relume.training.lighting import lookup, reflected
-from relume.training.relight_nets import _Later, _seen, _side, psnr
+from relume.training.relight_nets import Later, known, long_side, psnr
 
 
-class NeuralTask(_Later):
+class NeuralTask(Later):
     """(Foreground, albedo, light at every pixel) → picture, on the batches of TransportTask.
 
     Every light costs the networks a run of their own, so a batch's first `Recipe.pictures` lights
@@ -50,7 +50,7 @@ class NeuralTask(_Later):
         albedo = self.albedo(batch, normals)
         maps, level = batch["maps"][:, :count], levels(batch["harmonics"][:, :count])
         relit, shine = draw(model, batch, normals, albedo, maps, level)
-        weight = _seen(batch)
+        weight = known(batch)
         whole = weight.repeat_interleave(count, 0)
         found, truth = relit.flatten(0, 1), batch["lit"].flatten(0, 1)
         picture = losses.radiance(found, truth, whole)
@@ -151,7 +151,7 @@ def draw(
             ),
             1,
         )
-    answer = decode(model(x, _side(batch)).float()) / gain
+    answer = decode(model(x, long_side(batch)).float()) / gain
     relit, shine = answer.view(-1, count, *answer.shape[1:]).split(3, 2)
     return relit, shine
 

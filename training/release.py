@@ -65,7 +65,8 @@ def release(
     Returns:
         Figures by test set.
     """
-    names = [name for name in ALL if name == only or (not only and (runs / name).exists())]
+    there = [name for name in ALL if (runs / name / CHECKPOINT).exists()]
+    names = [only] if only else there
     models = {
         name: rounded(averaged_of(name, runs)) if name in names else weights.load(name)
         for name in ALL

@@ -110,11 +110,12 @@ class _Task(ABC):
         """Return the figures of one batch."""
 
 
-def _side(batch: Mapping[str, Tensor]) -> int:
+def long_side(batch: Mapping[str, Tensor]) -> int:
+    """Return the long side of a batch's coarse pass."""
     return int(batch["long_side"]) if "long_side" in batch else 160
 
 
-def _seen(batch: Mapping[str, Tensor]) -> Tensor:
+def known(batch: Mapping[str, Tensor]) -> Tensor:
     """Return where the truth exists and the network sees it."""
     return batch["alpha"] * (batch["matte"] > 0)
 
@@ -147,8 +148,8 @@ class NormalsTask(_Task):
         self, model: nn.Module, batch: Mapping[str, Tensor]
     ) -> tuple[Tensor, dict[str, float | Tensor]]:
         """Angle, and edges of the form."""
-        found = model(normals_input(batch), _side(batch)).float()
-        weight = losses.balance(batch["labels"], _seen(batch))
+        found = model(normals_input(batch), long_side(batch)).float()
+        weight = losses.balance(batch["labels"], known(batch))
         angle = losses.angular(found, batch["normals"], weight)
         edges = losses.gradient(found, batch["normals"], weight)
         degrees = losses.degrees(found.detach(), batch["normals"], weight)
@@ -163,7 +164,7 @@ class NormalsTask(_Task):
         found = model(normals_input(batch), 160).float()
         flat = torch.zeros_like(found)
         flat[:, 2] = 1.0
-        alpha = _seen(batch)
+        alpha = known(batch)
         skin = alpha * (batch["labels"] == 1)
         truth = batch["normals"]
         return {
@@ -174,7 +175,7 @@ class NormalsTask(_Task):
         }
 
 
-class _Later(_Task):
+class Later(_Task):
     """A task that reads what an earlier network answers.
 
     Args:
@@ -210,7 +211,7 @@ class _Later(_Task):
         if "normals" in self.earlier and bool(batch.get("predicted", torch.tensor(True))):
             with torch.no_grad():
                 network = self.earlier["normals"].to(batch["plate"].device)
-                found: Tensor = network(normals_input(batch), _side(batch)).float()
+                found: Tensor = network(normals_input(batch), long_side(batch)).float()
                 return found
         return batch["normals"]
 
@@ -219,12 +220,12 @@ class _Later(_Task):
         if "albedo" in self.earlier and bool(batch.get("predicted", torch.tensor(True))):
             with torch.no_grad():
                 network = self.earlier["albedo"].to(batch["plate"].device)
-                colour: Tensor = network(albedo_input(batch, normals), _side(batch)).float()
+                colour: Tensor = network(albedo_input(batch, normals), long_side(batch)).float()
                 return decode(colour)
         return batch["albedo"]
 
 
-class AlbedoTask(_Later):
+class AlbedoTask(Later):
     """(Foreground, normals) → albedo."""
 
     name = "albedo"
@@ -233,9 +234,9 @@ class AlbedoTask(_Later):
         self, model: nn.Module, batch: Mapping[str, Tensor]
     ) -> tuple[Tensor, dict[str, float | Tensor]]:
         """Encoded colour, edges, and colour up to a gain."""
-        found = model(albedo_input(batch, self.normals(batch)), _side(batch)).float()
+        found = model(albedo_input(batch, self.normals(batch)), long_side(batch)).float()
         truth = encode(batch["albedo"])
-        weight = losses.balance(batch["labels"], _seen(batch))
+        weight = losses.balance(batch["labels"], known(batch))
         colour = losses.weighted_mean((found - truth).abs(), weight)
         edges = losses.gradient(found, truth, weight)
         relative = losses.scale_invariant(found, truth, weight)
@@ -248,7 +249,7 @@ class AlbedoTask(_Later):
     def figures(self, model: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, float]:
         """Linear RMSE, absolute and up to one gain a picture, beside the mean colour's."""
         found = decode(model(albedo_input(batch, self.normals(batch)), 160).float())
-        weight = _seen(batch)
+        weight = known(batch)
         truth = batch["albedo"]
         mean = (truth * weight).sum((2, 3), keepdim=True) / weight.sum((2, 3), keepdim=True)
         return {
@@ -259,7 +260,7 @@ class AlbedoTask(_Later):
         }
 
 
-class TransportTask(_Later):
+class TransportTask(Later):
     """(Foreground, normals, albedo) → transport, judged under several lights at once."""
 
     name = "transport"
@@ -290,7 +291,7 @@ class TransportTask(_Later):
         """Return N×M×21 coefficients, N×M×3 albedo and normals at the batch's points."""
         normals = self.normals(batch)
         albedo = self.albedo(batch, normals)
-        planes = double(model(transport_input(batch, normals, albedo), _side(batch)).float())
+        planes = double(model(transport_input(batch, normals, albedo), long_side(batch)).float())
         grid = batch["points"][:, None]
         found = [
             fn.grid_sample(plane, grid, align_corners=False, padding_mode="border")[:, :, 0]
@@ -395,7 +396,7 @@ def make_task(name: str, data: Path, runs: Path, *, size: int = 192, batch: int 
     if name == "normals":
         return NormalsTask(data, Recipe(size, batch))
     earlier: dict[str, nn.Module] = {}
-    for before in NAMES[: min(2, NAMES.index(name) if name in NAMES else 2)]:
+    for before in NAMES[: min(ALL.index(name), 2)]:
         if (runs / before / "checkpoint.pt").exists():
             earlier[before] = averaged_of(before, runs)
     if name == "albedo":

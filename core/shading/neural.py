@@ -116,7 +116,7 @@ _LOOKED_UP = ("diffuse_light", *(f"specular_light_{n:03d}" for n in EXPONENTS))
 
 
 def _level(lights: Iterable[LightMaps]) -> float:
-    """Return the mean luminance over the sphere of some lights together."""
+    """Return the size of the mean luminance over the sphere of some lights together."""
     total = 0.0
     for light in lights:
         mean = Image(light.harmonics[None, :1], ("R", "G", "B"), colour=light.colour)
