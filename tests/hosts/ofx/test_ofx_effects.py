@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from relume.colour.spaces import resolve as resolve_space
 from relume.hosts.ofx.effects import FOREIGN, Effect, Unfit, effects, resolve
 from relume.hosts.ofx.generate import table
 from relume.knobs import Float, OutputFile
@@ -121,6 +122,21 @@ def test_names_of_parameters_are_unique_and_their_parents_come_before_them() -> 
             assert param["name"] not in names
             assert not param["parent"] or param["parent"] in names
             names.add(param["name"])
+
+
+@pytest.mark.parametrize(
+    "name",
+    (
+        "ACES2065-1 ACEScc ACEScct ACEScg lin_p3d65 lin_rec2020 lin_rec709_srgb g22_rec709_tx "
+        "g24_rec709_tx srgb_tx srgb_display rec1886_rec709_display rec2100_pq_display Raw "
+        "arri_logc4 davinci_intermediate_widegamut lin_davinci_widegamut slog3_sgamut3cine"
+    ).split(),
+)
+def test_colour_spaces_that_applications_name_are_known(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OCIO", raising=False)
+    resolve_space(name)
 
 
 def test_a_knob_added_to_a_node_is_a_parameter_with_no_other_edit() -> None:
