@@ -69,7 +69,7 @@ def is_full(error: OSError, folder: Path) -> bool:
     with suppress(OSError):
         disk = shutil.disk_usage(folder)
         # /proc and its like hold nothing, and are not full.
-        return disk.free < _LITTLE < disk.total
+        return disk.total > 0 and disk.free < _LITTLE
     return False
 
 

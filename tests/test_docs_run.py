@@ -35,7 +35,7 @@ from relume.media.write import write
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*.md")])
-WIDTH, HEIGHT = 64, 64
+WIDTH, HEIGHT = 96, 96
 FRAMES = (1001, 1002)
 
 SMALLER = (
@@ -106,7 +106,7 @@ def material() -> None:
     screen = photograph()
     rng = np.random.default_rng(7)
     y, x = np.mgrid[:HEIGHT, :WIDTH]
-    inside = ((x - 27) / 24) ** 2 + ((y - 40) / 38) ** 2
+    inside = ((x / WIDTH - 0.42) / 0.375) ** 2 + ((y / HEIGHT - 0.625) / 0.6) ** 2
     trimap = np.select([inside < 0.7, inside < 1.2], [1.0, 0.5], 0.0)
     wall = np.linspace(0.4, 0.1, HEIGHT)[:, None, None] * np.array([0.9, 1.0, 1.2])
     wall = wall * rng.normal(1, 0.02, (HEIGHT, WIDTH, 3))

@@ -12,7 +12,7 @@ from relume.encoding import encode
 from relume.errors import UsageError
 from relume.image import DATA, Image
 from relume.matting.edges import guided_edges
-from relume.matting.people import people
+from relume.matting.people import oversights, people
 from relume.matting.trimap import certain
 
 if TYPE_CHECKING:
@@ -128,7 +128,10 @@ def estimate_matte(
         fine = view.alpha
         if refine:
             fine = _refined(view, plate, anchor, model, marks, clean_plate)
-        alpha = _plane(_settled(view, fine, plate))
+        settled = _settled(view, fine, plate)
+        if marks is None:
+            settled = _whole(settled, view)
+        alpha = _plane(settled)
         if refine:
             alpha = guided_edges(encode(plate.rgb * np.float32(2.0**anchor)), alpha)
         trimap = _classes(view, plate)
@@ -279,6 +282,16 @@ def _settled(view: _View, alpha: Tensor, plate: Image) -> Tensor:
     with torch.inference_mode():
         gate = (_resize(view.support, *size) > 0).float()
         return settle(_resize(alpha, *size) * gate, _resize(view.trimap, *size) * gate)
+
+
+def _whole(alpha: Tensor, view: _View) -> Tensor:
+    """Return a matte without the small holes deep inside a person that nobody drew."""
+    import torch
+
+    with torch.inference_mode():
+        small = _resize(alpha, view.alpha.shape[2], view.alpha.shape[3])
+        holes = torch.from_numpy(oversights(_plane(small)).astype(np.float32))[None, None]
+        return torch.maximum(alpha, _resize(holes, alpha.shape[2], alpha.shape[3]))
 
 
 def _classes(view: _View, plate: Image) -> NDArray[np.float32]:

@@ -14,6 +14,12 @@ BESIDE = 0.02
 SURE = 0.9
 """A person's matte exceeds this somewhere well inside; a guess never quite does."""
 
+HOLE = 0.04
+"""Share of a person's area up to which a hole is an oversight."""
+
+DEEP = 0.12
+"""Share of the root of that area: how far from the outline it must lie."""
+
 FAINT = 0.03
 """Alpha from which a pixel can belong to a person it is connected with."""
 
@@ -56,3 +62,29 @@ def people(
     body = np.isin(bodies, labels[kept])
     parts, _ = ndimage.label(alpha > FAINT, structure=np.ones((3, 3)))
     return np.isin(parts, np.unique(parts[body]))
+
+
+def oversights(alpha: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return the pixels of small holes deep inside a person, with a rim: a network's oversight.
+
+    A gap between arm and body is larger or near the outline, and so are the loops of hair; a small
+    hole in the middle of a chest is cloth that the network did not know.
+
+    Args:
+        alpha: H×W coarse matte, 0 to 1.
+    """
+    from scipy import ndimage
+
+    solid = alpha > SURE
+    filled = ndimage.binary_fill_holes(solid)
+    parts, count = ndimage.label(filled & ~solid)
+    if not count:
+        return np.zeros(alpha.shape, bool)
+    labels = np.arange(1, count + 1)
+    area = np.bincount(parts.ravel(), minlength=count + 1)[1:]
+    if filled.all():
+        return np.zeros(alpha.shape, bool)
+    depth = np.asarray(ndimage.minimum(ndimage.distance_transform_edt(filled), parts, labels))
+    size = np.sqrt(float(filled.sum()))
+    found = np.isin(parts, labels[(area < HOLE * filled.sum()) & (depth > DEEP * size)])
+    return np.asarray(ndimage.binary_dilation(found, iterations=2))

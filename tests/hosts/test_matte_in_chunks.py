@@ -21,14 +21,14 @@ def plates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from skimage import data
 
     folder = tmp_path_factory.mktemp("plates")
-    photograph = (data.astronaut()[:400, 20:420].astype(np.float32) / 255.0) ** 2.2
-    small = photograph.reshape(80, 5, 80, 5, 3).mean((1, 3))
+    photograph = (data.astronaut().astype(np.float32) / 255.0) ** 2.2
+    small = photograph.reshape(128, 4, 128, 4, 3).mean((1, 3))
     rng = np.random.default_rng(3)
     for frame in FRAMES:
         shift = frame - 1001
-        pixels = small[4:68, 4 + shift : 68 + shift]
+        pixels = small[:120, shift : 120 + shift]
         pixels = pixels + rng.normal(0.0, 0.01, pixels.shape)
-        spec = oiio.ImageSpec(64, 64, 3, "float")
+        spec = oiio.ImageSpec(120, 120, 3, "float")
         image = oiio.ImageBuf(spec)
         image.set_pixels(oiio.ROI(), pixels.astype(np.float32))
         assert image.write(str(folder / f"plate.{frame}.exr"))

@@ -14,7 +14,7 @@ import bpy
 import numpy as np
 
 from . import document, tree
-from .relume_client import Output, Picture, RelumeError, Worker
+from .relume_client import Cancelled, Output, Picture, RelumeError, Worker
 
 COLOURS = {
     "Linear Rec.709": "lin_rec709_scene",
@@ -110,6 +110,9 @@ def compute(job: Job, frame: int, progress: Progress | None = None) -> list[Show
     Raises:
         RelumeError: anything that goes wrong, in words for the artist.
     """
+    if stop.is_set():
+        # A frame that is there already would come before anybody asked.
+        raise Cancelled("the render was stopped", "cancelled")
     outputs = [
         Output(
             source,
