@@ -322,4 +322,4 @@ def _response(spatial: F64, shape: tuple[int, int]) -> F32:
     np.add.at(plane, (lags[:, None] % shape[0], lags % shape[1]), spatial)
     power = np.maximum(fft2(plane).real, 0)
     power /= power.mean()
-    return np.sqrt(power[:, : shape[1] // 2 + 1]).astype(np.float32)
+    return np.asarray(np.sqrt(power[:, : shape[1] // 2 + 1]), np.float32)

@@ -190,7 +190,10 @@ def _certain(key: Key, alpha: F32) -> tuple[NDArray[np.bool_], NDArray[np.bool_]
 
 
 def _eroded(mask: NDArray[np.bool_], steps: float) -> NDArray[np.bool_]:
-    return ndimage.binary_erosion(mask, iterations=max(2, round(steps)), border_value=1)
+    out: NDArray[np.bool_] = ndimage.binary_erosion(
+        mask, iterations=max(2, round(steps)), border_value=1
+    )
+    return out
 
 
 def push_pull(values: F32, weight: F32) -> F32:

@@ -96,7 +96,8 @@ def steady_matte(
 def _around(alpha: F32) -> NDArray[np.bool_]:
     """Return H×W: the subject and a rim about it."""
     wide = max(2, round(_NEAR * max(alpha.shape)))
-    return ndimage.maximum_filter(alpha, 2 * wide + 1) > 0.05
+    near: F32 = ndimage.maximum_filter(alpha, 2 * wide + 1)
+    return near > 0.05
 
 
 def _share(now: F32, then: F32, around: NDArray[np.bool_]) -> NDArray[np.float64]:
