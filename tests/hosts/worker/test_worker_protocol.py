@@ -54,7 +54,9 @@ class Raw:
         data = self.frame(payload, **fields)
         rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))
         sent = self.socket.sendmsg([data], [rights] if descriptors else [])
-        self.socket.sendall(data[sent:])
+        if sent < len(data):
+            # Sending nothing fails too where the worker has hung up.
+            self.socket.sendall(data[sent:])
         while "event" in (answer := self.receive()):
             pass
         return answer
