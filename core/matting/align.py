@@ -19,7 +19,8 @@ from relume.errors import UsageError
 from relume.exposure import LUMINANCE
 from relume.image import Image
 from relume.matting.match import explained, match_clean_plate
-from relume.matting.robust import F64, biweight, planar, shrink
+from relume.matting.planes import planar
+from relume.matting.robust import F64, biweight, shrink
 from relume.matting.warp import Warp, basis, coordinates, stiffness
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from relume.errors import UsageError
 from relume.image import DATA, Image
 from relume.matting.closed_form_solver import Crew, Solution, System, solve
+from relume.matting.planes import around
 from relume.matting.trimap import certain
 
 F32 = NDArray[np.float32]
@@ -162,14 +163,15 @@ def solve_alpha(
         alpha, solution = solve_alpha(colour, unknown, foreground, epsilon)
         return alpha[:height, :width], solution
     # Windows reach two pixels beyond the unknown ones.
-    rows, columns = np.flatnonzero(unknown.any(1)), np.flatnonzero(unknown.any(0))
-    top, left = max(0, int(rows[0]) - 2), max(0, int(columns[0]) - 2)
-    crop = slice(top, int(rows[-1]) + 3), slice(left, int(columns[-1]) + 3)
+    crop = around(unknown, 2)
+    assert crop is not None
     with Crew(threads) as crew:
         system = _system(colour[crop], unknown[crop], foreground[crop], epsilon, crew)
         solution = solve(system, tolerance, crew, exact)
     alpha = foreground.astype(np.float32)
-    alpha[system.row + top, system.column + left] = np.clip(solution.values, 0.0, 1.0)
+    alpha[system.row + crop[0].start, system.column + crop[1].start] = np.clip(
+        solution.values, 0.0, 1.0
+    )
     return alpha, solution
 
 

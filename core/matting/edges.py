@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from relume.matting.planes import around
+
 F32 = NDArray[np.float32]
 
 DOUBT = (0.02, 0.98)
@@ -44,10 +46,10 @@ def guided_edges(picture: F32, alpha: F32) -> F32:
     """
     radius = max(2, round(WIDE * max(alpha.shape)))
     doubtful = (alpha > DOUBT[0]) & (alpha < DOUBT[1])
-    if not doubtful.any():
-        return alpha
     near = ndimage.maximum_filter(doubtful, 2 * max(1, round(NEAR * radius)) + 1)
-    box = _box(near, 2 * radius)
+    box = around(near, 2 * radius)
+    if box is None:
+        return alpha
     found = alpha[box]
     for size in (radius, max(1, radius // 4)):
         found = np.where(near[box], fitted(picture[box], found, size), found)
@@ -56,14 +58,6 @@ def guided_edges(picture: F32, alpha: F32) -> F32:
     out = alpha.copy()
     out[box] = np.where(near[box], snapped, found)
     return out
-
-
-def _box(mask: NDArray[np.bool_], margin: int) -> tuple[slice, slice]:
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return (
-        slice(max(0, int(rows[0]) - margin), int(rows[-1]) + margin + 1),
-        slice(max(0, int(columns[0]) - margin), int(columns[-1]) + margin + 1),
-    )
 
 
 def fitted(picture: F32, alpha: F32, radius: int) -> F32:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from relume.errors import UsageError
 from relume.image import Image
+from relume.matting.planes import planar
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -97,9 +98,8 @@ def estimate_layers(plate: F32, alpha: F32) -> tuple[F32, F32]:
     import torch
 
     with torch.inference_mode():
-        # Copies: torch refuses to share what is read-only.
-        picture = torch.from_numpy(np.array(plate.transpose(2, 0, 1), np.float32, order="C"))[None]
-        cover = torch.from_numpy(np.array(alpha, np.float32, order="C"))[None, None].clamp_(0, 1)
+        picture = planar(plate)
+        cover = planar(alpha[:, :, None]).clamp_(0, 1)
         if not bool((cover > 0).any()):
             return np.zeros_like(plate), np.array(plate, np.float32)
         layers = _finest(picture, cover).permute(0, 2, 3, 1).contiguous().numpy()

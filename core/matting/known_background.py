@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from relume.compositing.inpaint import fill
 from relume.encoding import encode
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from relume.matting.planes import around
 
 F32 = NDArray[np.float32]
 
@@ -135,22 +133,13 @@ def solve_matte(plate: F32, clean: F32, alpha: F32) -> F32:
     background, foreground = _certain(key, alpha)
     found = np.where(foreground, 1.0, np.where(background, 0.0, alpha)).astype(np.float32)
     unknown = ~(background | foreground) & ((alpha > 0) | (key.distance > _UNLIKE))
-    box = _box(unknown | foreground)
+    box = around(unknown | foreground, 8)
     if box is None:
         return found
     found[box] = _solved(
         plate[box], clean[box], alpha[box], found[box], unknown[box], key.noise[box]
     )
     return found
-
-
-def _box(mask: NDArray[np.bool_]) -> tuple[slice, slice] | None:
-    """Return rows and columns that hold a mask, with a margin."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if not len(rows):
-        return None
-    top, left = max(0, int(rows[0]) - 8), max(0, int(columns[0]) - 8)
-    return slice(top, int(rows[-1]) + 9), slice(left, int(columns[-1]) + 9)
 
 
 def _solved(
@@ -197,31 +186,10 @@ def _eroded(mask: NDArray[np.bool_], steps: float) -> NDArray[np.bool_]:
 
 
 def push_pull(values: F32, weight: F32) -> F32:
-    """Return H×W×C values spread from where they are weighty to everywhere else.
-
-    Source: Gortler et al. 1996, The Lumigraph, section 3.3.
+    """Return H×W×C values spread from where they are weighty to everywhere else; 0 without any.
 
     Args:
         values: H×W×C.
         weight: H×W, 0 to 1.
     """
-    import torch
-
-    with torch.inference_mode():
-        w = torch.from_numpy(np.ascontiguousarray(weight))[None, None]
-        v = torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1)))[None] * w
-        out = _pulled(v, w)
-    return np.ascontiguousarray(out[0].permute(1, 2, 0).numpy())
-
-
-def _pulled(v: Tensor, w: Tensor) -> Tensor:
-    from torch.nn import functional as fn
-
-    if max(w.shape[2:]) <= 1:
-        return v / w.clamp_min(1e-6)
-    down = [fn.avg_pool2d(each, 2, ceil_mode=True, count_include_pad=False) * 4 for each in (v, w)]
-    scale = down[1].clamp_min(1.0)
-    coarse = _pulled(down[0] / scale, down[1] / scale)
-    up = fn.interpolate(coarse, scale_factor=2, mode="bilinear", align_corners=False)
-    up = up[:, :, : w.shape[2], : w.shape[3]]
-    return v + (1.0 - w) * up
+    return fill(values * (weight > 0)[..., None], weight)

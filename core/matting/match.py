@@ -9,7 +9,8 @@ from scipy.sparse import eye_array
 from scipy.sparse.linalg import spsolve
 
 from relume.encoding import encode
-from relume.matting.robust import F32, F64, biweight, planar, shrink
+from relume.matting.planes import planar
+from relume.matting.robust import F32, F64, biweight, shrink
 from relume.matting.warp import basis, stiffness
 
 if TYPE_CHECKING:

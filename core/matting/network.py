@@ -13,6 +13,7 @@ from relume.errors import UsageError
 from relume.image import DATA, Image
 from relume.matting.edges import guided_edges
 from relume.matting.people import oversights, people
+from relume.matting.planes import planar, resized
 from relume.matting.trimap import certain
 
 if TYPE_CHECKING:
@@ -180,29 +181,9 @@ def _marks(
     return np.stack((sure & ~out, ~(sure | out))).astype(np.float32)
 
 
-def _planar(pixels: NDArray[np.float32]) -> Tensor:
-    """Return H×W×C as 1×C×H×W, a copy: torch refuses to share what is read-only."""
-    import torch
-
-    return torch.from_numpy(np.array(pixels.transpose(2, 0, 1), np.float32, order="C"))[None]
-
-
 def _plane(x: Tensor) -> NDArray[np.float32]:
     out: NDArray[np.float32] = x[0, 0].cpu().numpy().astype(np.float32)
     return out
-
-
-def _resize(x: Tensor, height: int, width: int) -> Tensor:
-    """Resize 1×C×H×W, averaging where it shrinks."""
-    from torch.nn import functional as fn
-
-    if x.shape[2:] == (height, width):
-        return x
-    # Averaging makes no difference where it enlarges, and costs several times as much.
-    shrinks = height < x.shape[2] or width < x.shape[3]
-    return fn.interpolate(
-        x, size=(height, width), mode="bilinear", align_corners=False, antialias=shrinks
-    )
 
 
 def _even(length: float) -> int:
@@ -229,16 +210,16 @@ def _look(
     height, width = _even(plate.height * scale), _even(wide * scale)
     gain = 2.0**anchor
     with torch.inference_mode():
-        colour = encode(_resize(_planar(plate.rgb) * gain, height, width))
+        colour = encode(resized(planar(plate.rgb) * gain, height, width))
         if chosen is None and float(colour.amax() - colour.amin()) < 1e-3:
             # Nothing is to be seen in a plate of one colour, whatever a network makes of it.
             return None
         parts = [colour, torch.zeros(1, 7, height, width)]
         if clean_plate is not None:
-            parts[1][:, :3] = encode(_resize(_planar(clean_plate.rgb) * gain, height, width))
+            parts[1][:, :3] = encode(resized(planar(clean_plate.rgb) * gain, height, width))
             parts[1][:, 3] = 1.0
         if marks is not None:
-            hint = _resize(torch.from_numpy(marks)[None], height, width)
+            hint = resized(torch.from_numpy(marks)[None], height, width)
             sure = (hint[:, :1] > 0.99).float()
             clear = (hint.sum(1, keepdim=True) < 0.01).float()
             parts[1][:, 4:5], parts[1][:, 5:6] = sure, 1.0 - sure - clear
@@ -253,7 +234,7 @@ def _look(
             alpha = torch.maximum(alpha, sure) * (1.0 - clear)
         near = None
         if chosen is not None:
-            spread = _resize(torch.from_numpy(chosen)[None, None].float(), height, width)
+            spread = resized(torch.from_numpy(chosen)[None, None].float(), height, width)
             near = spread[0, 0].numpy() > 0.0
         found = people(alpha[0, 0].numpy(), near)
         if not found.any():
@@ -280,8 +261,8 @@ def _settled(view: _View, alpha: Tensor, plate: Image) -> Tensor:
 
     size = (plate.height, plate.width)
     with torch.inference_mode():
-        gate = (_resize(view.support, *size) > 0).float()
-        return settle(_resize(alpha, *size) * gate, _resize(view.trimap, *size) * gate)
+        gate = (resized(view.support, *size) > 0).float()
+        return settle(resized(alpha, *size) * gate, resized(view.trimap, *size) * gate)
 
 
 def _whole(alpha: Tensor, view: _View) -> Tensor:
@@ -289,9 +270,9 @@ def _whole(alpha: Tensor, view: _View) -> Tensor:
     import torch
 
     with torch.inference_mode():
-        small = _resize(alpha, view.alpha.shape[2], view.alpha.shape[3])
+        small = resized(alpha, view.alpha.shape[2], view.alpha.shape[3])
         holes = torch.from_numpy(oversights(_plane(small)).astype(np.float32))[None, None]
-        return torch.maximum(alpha, _resize(holes, alpha.shape[2], alpha.shape[3]))
+        return torch.maximum(alpha, resized(holes, alpha.shape[2], alpha.shape[3]))
 
 
 def _classes(view: _View, plate: Image) -> NDArray[np.float32]:
@@ -300,10 +281,10 @@ def _classes(view: _View, plate: Image) -> NDArray[np.float32]:
 
     size = (plate.height, plate.width)
     with torch.inference_mode():
-        background, unknown, foreground = _resize(view.trimap, *size)[0]
+        background, unknown, foreground = resized(view.trimap, *size)[0]
         doubtful = unknown >= torch.maximum(background, foreground)
         classes = torch.where(doubtful, 0.5, (foreground > background).float())
-        gate = _resize(view.support, *size)[0, 0] > 0
+        gate = resized(view.support, *size)[0, 0] > 0
         return _plane((classes * gate)[None, None])
 
 
@@ -327,7 +308,7 @@ def _refined(
     gain = 2.0**anchor
 
     def ready(x: Tensor) -> Tensor:
-        return fn.pad(_resize(x, height, width), padding, mode="replicate")[0]
+        return fn.pad(resized(x, height, width), padding, mode="replicate")[0]
 
     with torch.inference_mode():
         alpha, error = ready(view.alpha), ready(view.error)
@@ -337,13 +318,13 @@ def _refined(
         out = alpha[0, inner, inner].contiguous()
         where = torch.nonzero(blocks)
         if len(where):
-            full: list[Tensor | None] = [ready(_planar(plate.rgb)) * gain, None, None, None]
+            full: list[Tensor | None] = [ready(planar(plate.rgb)) * gain, None, None, None]
             if clean_plate is not None:
-                full[1] = ready(_planar(clean_plate.rgb)) * gain
+                full[1] = ready(planar(clean_plate.rgb)) * gain
             if marks is not None:
                 full[2] = ready(torch.from_numpy(marks)[None])
             full[3] = torch.cat((alpha, error))
-            half = _resize(view.hidden, (height + 1) // 2, (width + 1) // 2)
+            half = resized(view.hidden, (height + 1) // 2, (width + 1) // 2)
             rows = (height + bottom) // 2 - half.shape[2]
             columns = (width + right) // 2 - half.shape[3]
             edge = HALO // 2

@@ -27,6 +27,7 @@ from relume.matting.onnx_adapter import (
     Feed,
     Take,
 )
+from relume.matting.planes import planar, resized
 from relume.matting.trimap import certain
 from relume.media.identity import content_digest
 
@@ -224,14 +225,6 @@ def _sizes(session: Any, adapter: Adapter, plate: Image) -> _Frame:
     return _Frame((height, width), seen, padded)
 
 
-def _resized(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize 1×C×H×W, averaging where it shrinks."""
-    from torch.nn import functional as fn
-
-    shrinks = size[0] < x.shape[2] or size[1] < x.shape[3]
-    return fn.interpolate(x, size=size, mode="bilinear", align_corners=False, antialias=shrinks)
-
-
 def _picture(source: str, image: Image, adapter: Adapter, frame: _Frame, gain: float) -> F32:
     """Return what the network sees of an image, H×W×C, from 0 to 1, continued at the edges."""
     import torch
@@ -241,9 +234,9 @@ def _picture(source: str, image: Image, adapter: Adapter, frame: _Frame, gain: f
     if source in (TRIMAP, CLASSES):
         background, foreground = certain(pixels[:, :, 0])
         pixels = np.stack((background, foreground), -1).astype(np.float32)
-    planes = torch.from_numpy(np.array(pixels.transpose(2, 0, 1), np.float32, order="C"))[None]
+    planes = planar(pixels)
     with torch.inference_mode():
-        small = _resized(planes, frame.seen)[0].permute(1, 2, 0).contiguous().numpy()
+        small = resized(planes, *frame.seen)[0].permute(1, 2, 0).contiguous().numpy()
     if is_colour:
         linear = Image(small, ("R", "G", "B"), image.colour)
         small = convert(linear, _SPACES[adapter.linear]).pixels
@@ -296,7 +289,7 @@ def _taken(name: str, take: Take, result: NDArray[Any], adapter: Adapter, frame:
     # An output may be smaller than the input; what was added at the edges goes in proportion.
     valid = [max(1, round(frame.seen[i] * values.shape[2 + i] / frame.padded[i])) for i in (0, 1)]
     with torch.inference_mode():
-        values = _resized(values[:, :, : valid[0], : valid[1]], frame.plate)
+        values = resized(values[:, :, : valid[0], : valid[1]], *frame.plate)
         values = torch.sigmoid(values) if take.logits else values
         return (values - take.low) / (take.high - take.low)
 
@@ -313,7 +306,7 @@ def _settled(
 
     def back(values: Tensor) -> F32:
         with torch.inference_mode():
-            whole = _resized(values, (plate.height, plate.width))
+            whole = resized(values, plate.height, plate.width)
             return whole[0].permute(1, 2, 0).contiguous().numpy()
 
     alpha = np.clip(back(found[ALPHA]), 0.0, 1.0)

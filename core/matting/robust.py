@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from relume.matting.planes import resized
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -46,20 +48,10 @@ def biweight(residual: F64, seen: F64) -> tuple[F64, float]:
     return weight, float(((1.0 - (1.0 - v * v) ** 3) * seen).sum() / seen.sum())
 
 
-def planar(pixels: F32) -> Tensor:
-    """Return H×W×C pixels as 1×C×H×W, a copy: torch refuses to share what is read-only."""
-    import torch
-
-    return torch.from_numpy(np.array(pixels.transpose(2, 0, 1), np.float32, order="C"))[None]
-
-
 def shrink(picture: Tensor, long: int) -> Tensor:
     """Return 1×C×H×W with a long side of at most `long`, averaged by area."""
-    from torch.nn import functional as fn
-
     height, width = picture.shape[2:]
     scale = min(1.0, long / max(height, width))
     if scale == 1.0:
         return picture
-    size = (max(2, round(height * scale)), max(2, round(width * scale)))
-    return fn.interpolate(picture, size=size, mode="bilinear", align_corners=False, antialias=True)
+    return resized(picture, max(2, round(height * scale)), max(2, round(width * scale)))

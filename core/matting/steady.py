@@ -16,7 +16,7 @@ from relume.encoding import encode
 from relume.errors import UsageError
 from relume.image import Image
 from relume.matting.align import follow
-from relume.matting.robust import planar
+from relume.matting.planes import planar
 
 F32 = NDArray[np.float32]
 

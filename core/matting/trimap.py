@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from relume.errors import UsageError
 from relume.image import DATA, Image
+from relume.matting.planes import around
 
 BACKGROUND_BELOW = 0.05
 FOREGROUND_ABOVE = 0.95
@@ -67,14 +68,9 @@ def _within(
 
     # Only the surroundings of the region's edge can change, and the transform costs per pixel.
     edge = region ^ ndimage.binary_erosion(region, border_value=1)
-    rows, columns = np.flatnonzero(edge.any(1)), np.flatnonzero(edge.any(0))
-    if not rows.size:
+    window = around(edge, int(distance / min(sampling)) + 2)
+    if window is None:
         return region
-    reach = int(distance / min(sampling)) + 2
-    window = (
-        slice(max(0, rows[0] - reach), rows[-1] + reach + 1),
-        slice(max(0, columns[0] - reach), columns[-1] + reach + 1),
-    )
     far = ndimage.distance_transform_edt(~region[window], sampling=sampling)
     grown = region.copy()
     grown[window] |= far <= distance

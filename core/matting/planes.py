@@ -1,0 +1,42 @@
+"""Pictures as planes of torch, and the part of one that matters: what the matting code shares."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def planar(pixels: NDArray[np.float32]) -> Tensor:
+    """Return H×W×C as 1×C×H×W, a copy: torch refuses to share what is read-only."""
+    import torch
+
+    return torch.from_numpy(np.array(pixels.transpose(2, 0, 1), np.float32, order="C"))[None]
+
+
+def resized(x: Tensor, height: int, width: int) -> Tensor:
+    """Resize 1×C×H×W, averaging where it shrinks."""
+    from torch.nn import functional as fn
+
+    if x.shape[2:] == (height, width):
+        return x
+    # Averaging makes no difference where it enlarges, and costs several times as much.
+    shrinks = height < x.shape[2] or width < x.shape[3]
+    return fn.interpolate(
+        x, size=(height, width), mode="bilinear", align_corners=False, antialias=shrinks
+    )
+
+
+def around(mask: NDArray[np.bool_], margin: int) -> tuple[slice, slice] | None:
+    """Return the rows and columns that hold an H×W mask, `margin` wider; None where it is empty."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if not len(rows):
+        return None
+    return (
+        slice(max(0, int(rows[0]) - margin), int(rows[-1]) + margin + 1),
+        slice(max(0, int(columns[0]) - margin), int(columns[-1]) + margin + 1),
+    )
