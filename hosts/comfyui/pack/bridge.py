@@ -23,6 +23,24 @@ _FRAMES = "Such as 1001-1010; empty for those of the batch that came in."
 _SUBJECT, _BACKGROUND = "1 is the subject", "1 is the background"
 
 
+def _of_masks() -> list[Any]:
+    """Return the inputs of a node that takes a MASK and begins at a frame."""
+    return [
+        io.Combo.Input(
+            "mask_is",
+            options=[_SUBJECT, _BACKGROUND],
+            default=_SUBJECT,
+            tooltip="The MASK of ComfyUI's own Load Image is 1 where alpha is 0.",
+        ),
+        io.Int.Input("first_frame", default=1, min=0, max=2**31 - 1),
+    ]
+
+
+def _matte(mask: Any, mask_is: str) -> Any:
+    """Return a MASK in which 1 is the subject."""
+    return 1.0 - mask if mask_is == _BACKGROUND else mask
+
+
 class RelumeFromImage(io.ComfyNode):
     """An IMAGE, with its MASK as alpha, as a picture of relume."""
 
@@ -43,13 +61,7 @@ class RelumeFromImage(io.ComfyNode):
                     tooltip="Its colour space, an interop id or a name "
                     "of OCIO: srgb_rec709_scene, lin_rec709_scene …, or data for numbers.",
                 ),
-                io.Combo.Input(
-                    "mask_is",
-                    options=[_SUBJECT, _BACKGROUND],
-                    default=_SUBJECT,
-                    tooltip="The MASK of ComfyUI's own Load Image is 1 where alpha is 0.",
-                ),
-                io.Int.Input("first_frame", default=1, min=0, max=2**31 - 1),
+                *_of_masks(),
             ],
             outputs=[RELUME.Output(id="picture", display_name="picture")],
             hidden=[io.Hidden.unique_id],
@@ -62,7 +74,7 @@ class RelumeFromImage(io.ComfyNode):
         """Return the picture."""
         pixels = image
         if mask is not None:
-            alpha = 1.0 - mask if mask_is == _BACKGROUND else mask
+            alpha = _matte(mask, mask_is)
             if alpha.shape[1:3] != image.shape[1:3]:
                 raise RelumeError("The MASK is of another size than the IMAGE.", "usage")
             alpha = alpha[..., None].expand(len(image), -1, -1, -1).to(image)
@@ -85,13 +97,7 @@ class RelumeFromMask(io.ComfyNode):
             description="A MASK as a matte of relume, in which 1 is the subject.",
             inputs=[
                 io.Mask.Input("mask", tooltip="Frames of the shot; one holds for all."),
-                io.Combo.Input(
-                    "mask_is",
-                    options=[_SUBJECT, _BACKGROUND],
-                    default=_SUBJECT,
-                    tooltip="The MASK of ComfyUI's own Load Image is 1 where alpha is 0.",
-                ),
-                io.Int.Input("first_frame", default=1, min=0, max=2**31 - 1),
+                *_of_masks(),
             ],
             outputs=[RELUME.Output(id="matte", display_name="matte")],
             hidden=[io.Hidden.unique_id],
@@ -100,7 +106,7 @@ class RelumeFromMask(io.ComfyNode):
     @classmethod
     def execute(cls, mask: Any, mask_is: str, first_frame: int) -> io.NodeOutput:
         """Return the matte."""
-        pixels = (1.0 - mask if mask_is == _BACKGROUND else mask)[..., None]
+        pixels = _matte(mask, mask_is)[..., None]
         name = f"mask_{plain_word(cls.hidden.unique_id)}"
         return io.NodeOutput(lent(name, Batch(pixels, "A", "data", first=first_frame)))
 
