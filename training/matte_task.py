@@ -46,6 +46,13 @@ class CoarseTask:
         """Return about half a million pixels of composites."""
         return self.composer.batch(rng)
 
+    @staticmethod
+    def again(batch: Mapping[str, Tensor], rng: np.random.Generator) -> Mapping[str, Tensor]:
+        """Return a batch seen in a mirror, or as it is."""
+        if rng.random() < 0.5:
+            return batch
+        return {key: value.flip(3) for key, value in batch.items()}
+
     def loss(
         self, model: nn.Module, batch: Mapping[str, Tensor]
     ) -> tuple[Tensor, dict[str, float | Tensor]]:

@@ -85,6 +85,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--echo", type=int, default=1, help="how often a batch is used")
     parser.add_argument("--half", action="store_true", help="bfloat16 arithmetic on a CPU too")
     parser.add_argument("--out", type=Path, help="where export writes")
     parser.add_argument("--cycles", type=Path, help="path-traced views, for export's figures")
@@ -103,6 +104,7 @@ def main() -> None:
         threads=given.threads,
         rate=given.rate,
         half=given.half or None,
+        echo=given.echo,
         warm_up=100 if given.part == "coarse" else 30,
         validate_steps=500,
     )

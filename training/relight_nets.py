@@ -84,11 +84,19 @@ class _Task(ABC):
 
     def batch(self, rng: np.random.Generator) -> Mapping[str, Tensor]:
         """Return one batch, with the long side its coarse pass shall have."""
-        batch = self.batches.draw(rng)
+        return self.chosen(self.batches.draw(rng), rng)
+
+    def again(self, batch: Mapping[str, Tensor], rng: np.random.Generator) -> Mapping[str, Tensor]:
+        """Return a batch with what is cheap to draw drawn anew: which way round, how coarse."""
+        # Points and lights of a transport would have to turn with the picture.
+        turns = "points" not in batch and rng.random() < 0.5
+        return self.chosen(mirrored(batch) if turns else batch, rng)
+
+    def chosen(self, batch: Mapping[str, Tensor], rng: np.random.Generator) -> dict[str, Tensor]:
+        """Return a batch with how it shall be read: at which long side."""
         size = self.recipe.size
         choices = [side for side in (96, 128, 160, 192, 256) if side <= size]
-        batch["long_side"] = torch.tensor(choices[int(rng.integers(len(choices)))])
-        return batch
+        return {**batch, "long_side": torch.tensor(choices[int(rng.integers(len(choices)))])}
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Return means of the figures over the held-out pictures."""
@@ -118,6 +126,14 @@ def long_side(batch: Mapping[str, Tensor]) -> int:
 def known(batch: Mapping[str, Tensor]) -> Tensor:
     """Return where the truth exists and the network sees it."""
     return batch["alpha"] * (batch["matte"] > 0)
+
+
+def mirrored(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return pictures seen in a mirror: N×C×H×W planes, normals with their X turned round."""
+    found = {key: value.flip(3) if value.dim() == 4 else value for key, value in batch.items()}
+    if "normals" in found:
+        found["normals"] = found["normals"] * torch.tensor([-1.0, 1.0, 1.0])[:, None, None]
+    return found
 
 
 def take_over(network: nn.Module, donor: nn.Module) -> None:
@@ -200,11 +216,10 @@ class Later(_Task):
             # A body that has learnt is easily shaken by a head that has not.
             self.rate = 5e-4
 
-    def batch(self, rng: np.random.Generator) -> Mapping[str, Tensor]:
-        """Return one batch and whether to read predicted planes."""
-        batch = dict(super().batch(rng))
-        batch["predicted"] = torch.tensor(bool(self.earlier) and rng.random() < self.share)
-        return batch
+    def chosen(self, batch: Mapping[str, Tensor], rng: np.random.Generator) -> dict[str, Tensor]:
+        """Return a batch with how it shall be read: at which long side, predicted or true."""
+        predicted = torch.tensor(bool(self.earlier) and rng.random() < self.share)
+        return {**super().chosen(batch, rng), "predicted": predicted}
 
     def normals(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Return the normals to read: true, or as the earlier network sees them."""
@@ -431,6 +446,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--workers", type=int, default=0, help="threads that prepare batches")
+    parser.add_argument("--echo", type=int, default=1, help="how often a batch is used")
     parser.add_argument("--rate", type=float, help="peak learning rate")
     parser.add_argument("--size", type=int, default=192)
     parser.add_argument("--batch", type=int, default=8)
@@ -446,6 +462,7 @@ def main() -> None:
         device=given.device,
         half=given.half or None,
         workers=given.workers,
+        echo=given.echo,
     )
     torch.set_num_threads(given.threads)
     result = train_one(given.name, given.data, given.runs, plan, size=given.size, batch=given.batch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import itertools
 import json
 import math
@@ -25,6 +26,9 @@ CHECKPOINT = "checkpoint.pt"
 LOG = "log.jsonl"
 RATE = 2e-3
 """Learning rate of a network that starts from nothing."""
+
+BLOCK = 16
+"""Batches that are used again in turn, so that none is met twice in a row."""
 
 
 class Task(Protocol):
@@ -74,6 +78,11 @@ class Plan:
         validate_steps: steps between validations; 0 validates at the end only.
         log_steps: steps between lines of the log, which are means over those steps.
         workers: threads that prepare batches ahead; the batches are the same for any number.
+        echo: how often a batch is used. Where making one costs as much as learning from it, two
+            or three uses buy more steps than they lose; a task with a method `again(batch, rng)`
+            changes cheaply what it can.
+            Source: Choi et al. 2019, Faster Neural Network Training with Data Echoing, section 3.1
+            (batch echoing), with a turn through `BLOCK` batches in place of a shuffle buffer.
     """
 
     steps: int = 3000
@@ -91,6 +100,7 @@ class Plan:
     validate_steps: int = 500
     log_steps: int = 25
     workers: int = 0
+    echo: int = 1
 
 
 @dataclass(slots=True)
@@ -205,9 +215,20 @@ class _Loop:
 
     def _batches(self) -> Generator[Mapping[str, Tensor], None, None]:
         """Yield the batch of each step from here on."""
+        seed, echo = self.plan.seed, self.plan.echo
+        vary = getattr(self.task, "again", None)
+
+        @functools.lru_cache(maxsize=BLOCK + 2 * self.plan.workers if echo > 1 else 0)
+        def made(number: int) -> Mapping[str, Tensor]:
+            return self.task.batch(generator(seed, number))
 
         def make(step: int) -> Mapping[str, Tensor]:
-            return self.task.batch(generator(self.plan.seed, step))
+            turn, place = divmod(step, BLOCK)
+            batch = made(turn // echo * BLOCK + place)
+            if turn % echo and vary is not None:
+                varied: Mapping[str, Tensor] = vary(batch, np.random.default_rng([seed, step, 1]))
+                return varied
+            return batch
 
         if not self.plan.workers:
             yield from map(make, itertools.count(self.step))

@@ -28,7 +28,7 @@ from relume.training.relight_nets import lit as shade
 from relume.training.stage import environment
 from relume.training.stage.dataset import View, write_view
 from relume.training.stage.lighting import prepare, relit
-from relume.training.trainer import CHECKPOINT, LOG, Plan, averaged, train
+from relume.training.trainer import BLOCK, CHECKPOINT, LOG, Plan, averaged, train
 
 SIZE = 48
 
@@ -90,6 +90,38 @@ def test_batches_prepared_ahead_change_nothing(tmp_path: Path) -> None:
         assert torch.equal(one, two)
 
 
+class Echoed(Line):
+    """Notes which batches were made and which were used again."""
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        super().__init__(stop_at)
+        self.varied = 0
+
+    def again(self, batch: Mapping[str, Tensor], rng: np.random.Generator) -> Mapping[str, Tensor]:
+        self.varied += 1
+        sign = float(rng.choice([-1.0, 1.0]))
+        return {"x": sign * batch["x"], "y": sign * batch["y"]}
+
+
+def test_a_batch_used_three_times_is_made_once_and_varied_twice(tmp_path: Path) -> None:
+    plan = Plan(**{**_settings(PLAN), "steps": 3 * BLOCK, "echo": 3})
+    task = Echoed()
+    train(task, tmp_path, plan)
+    assert (task.drawn, task.varied) == (BLOCK, 2 * BLOCK)
+
+
+def test_a_killed_run_that_uses_batches_again_ends_with_the_same_bits(tmp_path: Path) -> None:
+    plan = Plan(**{**_settings(PLAN), "steps": 3 * BLOCK + 5, "echo": 2})
+    whole = train(Echoed(), tmp_path / "whole", plan)
+    each_step = Plan(**{**_settings(plan), "checkpoint_minutes": 0.0})
+    with pytest.raises(KeyboardInterrupt):
+        # Killed in the block after next, when the first block has been used twice.
+        train(Echoed(stop_at=BLOCK + 3), tmp_path / "parts", each_step)
+    parts = train(Echoed(), tmp_path / "parts", plan)
+    for one, two in zip(whole.model.parameters(), parts.model.parameters(), strict=True):
+        assert torch.equal(one, two)
+
+
 def test_training_learns_and_logs(tmp_path: Path) -> None:
     with torch.no_grad():
         before = Line().validate(_seeded(PLAN.seed).eval())["error"]
@@ -120,6 +152,17 @@ def test_a_step_without_a_finite_gradient_changes_nothing(tmp_path: Path) -> Non
 
     result = train(Broken(), tmp_path, PLAN)
     assert torch.equal(next(result.model.parameters()), next(_seeded(PLAN.seed).parameters()))
+
+
+def test_a_mirrored_picture_of_a_sphere_is_a_sphere() -> None:
+    steps = torch.linspace(-0.7, 0.7, 8)
+    y, x = torch.meshgrid(-steps, steps, indexing="ij")
+    sphere = torch.stack((x, y, (1 - x * x - y * y).sqrt()))[None]
+    plane = torch.arange(64.0).view(1, 1, 8, 8)
+    found = relight_nets.mirrored({"normals": sphere, "plate": plane, "size": torch.tensor(8)})
+    assert torch.allclose(found["normals"], sphere)
+    assert torch.equal(found["plate"][0, 0, 0], torch.arange(7.0, -1.0, -1.0))
+    assert int(found["size"]) == 8
 
 
 def test_a_checkpoint_is_whole_or_absent(tmp_path: Path) -> None:
