@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from relume.errors import UsageError
 from relume.image import DATA, Image
 from relume.matting.closed_form_solver import Crew, Solution, System, solve
+from relume.matting.inputs import require_plate_size
 from relume.matting.planes import around
 from relume.matting.trimap import certain
 
@@ -75,11 +76,7 @@ def closed_form_matte(
     Raises:
         UsageError: the two differ in size, or all of the trimap is unknown.
     """
-    if trimap.pixels.shape[:2] != plate.pixels.shape[:2]:
-        raise UsageError(
-            f"the trimap is {trimap.width}×{trimap.height}, the plate {plate.width}×{plate.height}",
-            way_out="Reformat or crop one to the other",
-        )
+    require_plate_size(trimap, plate, "trimap")
     background, foreground = certain(trimap.take("A")[:, :, 0])
     unknown = ~(background | foreground)
     shown = np.where(unknown, np.float32(0.5), foreground.astype(np.float32))

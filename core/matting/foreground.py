@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from relume.errors import UsageError
 from relume.image import Image
+from relume.matting.inputs import require_plate_size
 from relume.matting.planes import planar
 
 if TYPE_CHECKING:
@@ -53,21 +53,11 @@ def estimate_foreground(plate: Image, matte: Image, clean_plate: Image | None = 
     Raises:
         UsageError: the two differ in size.
     """
+    require_plate_size(matte, plate, "matte")
     alpha = matte.take("A")[:, :, 0]
-    if alpha.shape != plate.pixels.shape[:2]:
-        raise UsageError(
-            f"the matte is {alpha.shape[1]}×{alpha.shape[0]}, the plate "
-            f"{plate.width}×{plate.height}",
-            way_out="Reformat or crop one to the other",
-        )
     foreground, _ = estimate_layers(plate.rgb, alpha)
     if clean_plate is not None:
-        if clean_plate.pixels.shape[:2] != alpha.shape:
-            raise UsageError(
-                f"the clean plate is {clean_plate.width}×{clean_plate.height}, the plate "
-                f"{plate.width}×{plate.height}",
-                way_out="Reformat or align the clean plate",
-            )
+        require_plate_size(clean_plate, plate, "clean plate", "Reformat or align the clean plate")
         cover = np.clip(alpha, 0.0, 1.0)[..., None]
         rest = plate.rgb - cover * foreground - (1.0 - cover) * clean_plate.rgb
         foreground = foreground + rest * cover / np.maximum(cover, _SEEN) ** 2

@@ -1,4 +1,4 @@
-"""Find the matte in whatever image an artist wires to a matte port."""
+"""What an artist wires to a matting node: the matte in any image, pictures of the plate's size."""
 
 from __future__ import annotations
 
@@ -39,6 +39,27 @@ def matte_from_image(image: Image | Mapping[str, Image]) -> Image:
     if MAIN not in image and len(image) > 1:
         raise UsageError(f"no matte among the layers {', '.join(image)}", way_out=_WAY_OUT)
     return _from_layer(next(iter(image.values())))
+
+
+def require_plate_size(
+    image: Image, plate: Image, name: str, way_out: str = "Reformat or crop one to the other"
+) -> None:
+    """Refuse a picture that does not have the plate's size.
+
+    Args:
+        image: what is wired beside the plate.
+        plate: the plate.
+        name: what the picture is called in the sentence, as in `clean plate`.
+        way_out: what the user can do about it.
+
+    Raises:
+        UsageError: the two differ in size.
+    """
+    if image.pixels.shape[:2] != plate.pixels.shape[:2]:
+        raise UsageError(
+            f"the {name} is {image.width}×{image.height}, the plate {plate.width}×{plate.height}",
+            way_out=way_out,
+        )
 
 
 def _from_layer(layer: Image) -> Image:

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relume.encoding import encode
-from relume.errors import UsageError
 from relume.image import DATA, Image
 from relume.matting.edges import guided_edges
+from relume.matting.inputs import require_plate_size
 from relume.matting.people import oversights, people
 from relume.matting.planes import planar, resized
 from relume.matting.trimap import certain
@@ -113,12 +113,8 @@ def estimate_matte(
         background, foreground = certain(_mask(guide, plate, "guide"))
         if foreground.any():
             marks = np.stack((foreground, ~(foreground | background))).astype(np.float32)
-    if clean_plate is not None and clean_plate.pixels.shape[:2] != plate.pixels.shape[:2]:
-        raise UsageError(
-            f"the clean plate is {clean_plate.width}×{clean_plate.height}, the plate "
-            f"{plate.width}×{plate.height}",
-            way_out="Reformat or align the clean plate",
-        )
+    if clean_plate is not None:
+        require_plate_size(clean_plate, plate, "clean plate", "Reformat or align the clean plate")
     # A guide without foreground does not say who is meant, so the network chooses without it.
     chosen = None if marks is None else foreground
     view = _look(plate, anchor, model, marks, chosen, clean_plate)
@@ -161,11 +157,7 @@ class _View:
 
 
 def _mask(mask: Image, plate: Image, what: str) -> NDArray[np.float32]:
-    if mask.pixels.shape[:2] != plate.pixels.shape[:2]:
-        raise UsageError(
-            f"the {what} is {mask.width}×{mask.height}, the plate {plate.width}×{plate.height}",
-            way_out="Reformat or crop one to the other",
-        )
+    require_plate_size(mask, plate, what)
     return mask.take("A")[:, :, 0]
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from relume.colour import convert
 from relume.errors import InputError, UsageError
 from relume.image import DATA, Image
+from relume.matting.inputs import require_plate_size
 from relume.matting.onnx_adapter import (
     ALPHA,
     CLASSES,
@@ -146,12 +147,8 @@ def onnx_matte(
                 way_out="Wire one, or use another model",
             )
     for name, image in (("guide", guide), ("clean plate", clean_plate)):
-        if image is not None and image.pixels.shape[:2] != plate.pixels.shape[:2]:
-            raise UsageError(
-                f"the {name} is {image.width}×{image.height}, the plate "
-                f"{plate.width}×{plate.height}",
-                way_out="Reformat or crop one to the other",
-            )
+        if image is not None:
+            require_plate_size(image, plate, name)
     frame = _sizes(session, adapter, plate)
     gain = 2.0**anchor if adapter.anchored else 1.0
     pictures = {
