@@ -20,7 +20,7 @@ from relume.training.matte_backgrounds import (
     noise_field,
     resize,
 )
-from relume.training.matte_subjects import Subject, Subjects, warp
+from relume.training.matte_subjects import Subject, Subjects, proportions, warp
 
 SMALL = ((160, 160), (192, 160), (128, 224), (192, 192))
 """Frame sizes to begin with: many small pictures teach what a person is in less time."""
@@ -59,11 +59,13 @@ class SceneOptions:
         people: shares of scenes with nobody, one person and two.
         plates: share of scenes that come with a clean plate.
         guides: share of scenes that come with a trimap or hint.
+        shapes: share of people whose proportions are changed.
     """
 
     people: tuple[float, float, float] = (0.1, 0.78, 0.12)
     plates: float = 0.2
     guides: float = 0.25
+    shapes: float = 0.0
 
 
 class Composer:
@@ -100,7 +102,10 @@ class Composer:
         for _ in range(people):
             subject = self._subjects.draw(rng)
             matrix = placement(subject, rng, height, width, crowd=people > 1)
-            colour, cover = warp(subject, matrix, height, width)
+            widths = None
+            if rng.random() < self._options.shapes:
+                widths = proportions(rng, cut=any(_cut(subject)))
+            colour, cover = warp(subject, matrix, height, width, widths)
             colour = colour * _exposure(subject, level, rng)
             front = colour + front * (1 - cover)
             alpha = cover + alpha * (1 - cover)
@@ -206,7 +211,7 @@ def placement(
     most, usual = (0.8, 0.55) if crowd else (1.7, 1.0)
     share = float(np.exp(rng.triangular(np.log(0.3), np.log(usual), np.log(most))))
     # A side that the view itself cuts must not end inside the frame.
-    cuts = [bool(body[:, 0].float().mean() > 0.02), bool(body[:, -1].float().mean() > 0.02)]
+    cuts = _cut(subject)
     if all(cuts):
         share = max(share, 1.02 * width / size[1] * (bottom - top) / height)
     scale = (bottom - top) / (share * height)
@@ -236,6 +241,12 @@ def placement(
     anchor = np.array([(left + right) / 2, bottom - 1.0])
     linear = np.array([[a, b], [c, d]])
     return np.column_stack((linear, anchor - linear @ np.array([x, y])))
+
+
+def _cut(subject: Subject) -> tuple[bool, bool]:
+    """Return whether the view cuts the person at its left and at its right border."""
+    body = subject.alpha > 0.5
+    return bool(body[:, 0].float().mean() > 0.02), bool(body[:, -1].float().mean() > 0.02)
 
 
 def _exposure(subject: Subject, level: float, rng: Rng) -> Tensor:

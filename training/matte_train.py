@@ -14,7 +14,7 @@ import torch
 from relume.networks.matte import MatteNet
 from relume.training import matte_evaluate
 from relume.training.export import export, rounded
-from relume.training.matte_batches import LARGE, SMALL, Composer
+from relume.training.matte_batches import LARGE, SMALL, Composer, SceneOptions
 from relume.training.matte_task import HYPERPARAMETERS, CoarseTask, RefineTask
 from relume.training.matte_views import stage_backgrounds, stage_subjects
 from relume.training.trainer import CHECKPOINT, Plan, averaged, train
@@ -25,7 +25,7 @@ HEADS = 0.12
 RECIPE = {
     "people": "light stage (training/stage): MakeHuman people (CC0), lit by "
     "relume.training.lit, clothes and hair recoloured; one in ten a drawn figure, "
-    "one in eight a head without shoulders",
+    "one in eight a head without shoulders, every other of changed proportions",
     "backgrounds": "crops of Poly Haven environments (CC0) of the split, openexr-images stills "
     "(BSD-3), procedural clutter, plain backdrops",
     "composition": "scene-linear ACEScg; blur, exposure, white balance, tone, noise, 8-bit "
@@ -38,7 +38,8 @@ def coarse_task(given: argparse.Namespace) -> CoarseTask:
     shapes = SMALL if given.shapes == "small" else LARGE
     people = stage_subjects(given.lit, "train", heads=HEADS)
     places = stage_backgrounds(given.assets, "train")
-    return CoarseTask(Composer(people, places, shapes=shapes), _held(given))
+    varied = SceneOptions(shapes=0.5)
+    return CoarseTask(Composer(people, places, options=varied, shapes=shapes), _held(given))
 
 
 def refine_task(given: argparse.Namespace) -> RefineTask:

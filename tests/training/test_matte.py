@@ -27,7 +27,7 @@ from relume.training.matte_batches import (
 )
 from relume.training.matte_evaluate import ellipse, evaluate
 from relume.training.matte_losses import laplacian_pyramid, trimap_classes
-from relume.training.matte_subjects import Subject, Subjects, analytic, scenes, warp
+from relume.training.matte_subjects import Subject, Subjects, analytic, proportions, scenes, warp
 from relume.training.matte_task import CoarseTask, RefineTask, cut_tiles
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -123,6 +123,25 @@ def test_an_identity_warp_changes_nothing() -> None:
     colour, cover = warp(subject, np.array([[1.0, 0, 0], [0, 1.0, 0]]), 64, 64)
     assert torch.allclose(cover, subject.alpha, atol=1e-5)
     assert torch.allclose(colour, subject.foreground * subject.alpha, atol=1e-4)
+
+
+def test_someone_twice_as_wide_stays_where_and_as_tall_as_they_were() -> None:
+    alpha = torch.zeros(64, 64)
+    alpha[10:50, 20:32] = 1
+    subject = Subject(torch.ones(3, 64, 64), alpha, torch.zeros(64, 64))
+    still = np.array([[1.0, 0, 0], [0, 1.0, 0]])
+    _, cover = warp(subject, still, 64, 64, torch.full((32,), 2.0))
+    rows, columns = torch.nonzero(cover.amax(1) > 0.5), torch.nonzero(cover.amax(0) > 0.5)
+    assert (int(rows[0]), int(rows[-1])) == (10, 49)
+    assert (int(columns[0]), int(columns[-1])) == (14, 37)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_someone_whom_the_view_cuts_never_grows_narrower(seed: int) -> None:
+    assert float(proportions(rng(seed), cut=True).min()) >= 1.0
+    free = torch.stack([proportions(rng(seed * 50 + k), cut=False) for k in range(50)])
+    assert float(free.min()) < 0.9 and float(free.max()) > 1.1
+    assert float(free.log2().mean().abs()) < 0.1
 
 
 def test_blur_keeps_the_mean_and_the_asked_width() -> None:
