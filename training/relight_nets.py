@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
+from relume import weights
 from relume.encoding import decode, encode
 from relume.networks.guided import double
 from relume.shading.types import EXPONENTS
@@ -30,7 +31,8 @@ NAMES = ("normals", "albedo", "transport")
 ALL = (*NAMES, "neural")
 
 SETTINGS: dict[str, dict[str, Any]] = {
-    "normals": {"side": 256},
+    # Form is in the shading of a few pixels, which takes more layers where pixels still are.
+    "normals": {"side": 256, "blocks": (2, 2, 2, 2, 4)},
     "albedo": {"side": 256, "leak": 0.1},
     "transport": {"side": 256, "leak": 0.1},
     # Together within 1 % of the parameters of `transport`, so that the two can be compared.
@@ -58,6 +60,7 @@ class _Task(ABC):
 
     name = ""
     donor: nn.Module | None = None
+    start: nn.Module | None = None
     rate = 2e-3
 
     def __init__(self, data: Path, recipe: Recipe, rescan: int = 200) -> None:
@@ -76,9 +79,15 @@ class _Task(ABC):
         self.held = [stacked(samples[k : k + 4]) for k in range(0, len(samples), 4)]
 
     def model(self) -> nn.Module:
-        """Return a fresh network, its body taken over from the donor if there is one."""
+        """Return a network to train: the start's weights, or the donor's body, or all fresh.
+
+        Blocks that the start does not have begin near the identity, so a network can grow.
+        """
         network = build(self.name)
-        if self.donor is not None:
+        if self.start is not None:
+            left = network.load_state_dict(self.start.state_dict(), strict=False)
+            assert not left.unexpected_keys
+        elif self.donor is not None:
             take_over(network, self.donor)
         return network
 
@@ -452,6 +461,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--half", action="store_true", help="bfloat16 arithmetic on a CPU too")
+    parser.add_argument("--shipped", action="store_true", help="start from the shipped weights")
     given = parser.parse_args()
     plan = Plan(
         steps=given.steps,
@@ -465,7 +475,10 @@ def main() -> None:
         echo=given.echo,
     )
     torch.set_num_threads(given.threads)
-    result = train_one(given.name, given.data, given.runs, plan, size=given.size, batch=given.batch)
+    task = make_task(given.name, given.data, given.runs, size=given.size, batch=given.batch)
+    if given.shipped:
+        task.start = weights.load(given.name)
+    result = train(task, given.runs / given.name, plan)
     print(given.name, result.step, "steps", result.figures, file=sys.stderr)
 
 
