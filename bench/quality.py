@@ -15,9 +15,10 @@ from relume import weights
 from relume.errors import RelumeError
 from relume.nodes.registry import REGISTRY
 from relume.training.groups import group_table
+from relume.training.markdown import put, table
 
 LOGS = Path(__file__).resolve().parents[1] / "docs" / "training"
-BEGIN, END = "<!-- quality: written by `make docs` -->", "<!-- quality ends -->"
+MARKS = ("<!-- quality: written by `make docs` -->", "<!-- quality ends -->")
 
 
 class Measure(NamedTuple):
@@ -78,12 +79,12 @@ def tables(found: Mapping[str, Mapping[str, Any]]) -> str:
                 shown = [f"{number:.3g}{measure.unit}" for number in numbers]
                 rows.append([measure.label, *shown, measure.trivial])
         if rows:
-            parts.append(_table([title, "relume", "trivial answer", "which is"], rows))
+            parts.append(table([title, "relume", "trivial answer", "which is"], rows))
     rows = [
         [name, f"{m['parameters'] / 1e6:.2f} M", f"{m['bytes'] / 1e6:.1f} MB", f"{m['steps']:,}"]
         for name, m in found.items()
     ]
-    parts.append(_table(["network", "parameters", "size", "steps trained"], rows))
+    parts.append(table(["network", "parameters", "size", "steps trained"], rows))
     return "\n\n".join(parts)
 
 
@@ -103,7 +104,7 @@ def written(document: str, found: Mapping[str, Mapping[str, Any]]) -> str:
     if not document.startswith("# relume\n"):
         parts += [by_group(found), f"The two renderers, trained alike:\n\n{renderers()}"]
     text = "\n\n".join(filter(None, parts))
-    return put(text, document)
+    return put(text, document, MARKS)
 
 
 def renderers() -> str:
@@ -129,21 +130,7 @@ def renderers() -> str:
             lambert = f"{last['val_lambert_true_psnr']:.2f} dB"
     rows.append(["Lambert, nothing learnt", "0", "0", "0", lambert, "0"])
     head = ["renderer", "parameters", "steps", "minutes", "PSNR", "error of a sum of two lights"]
-    return _table(head, rows)
-
-
-def put(text: str, into: str) -> str:
-    """Return a document with the text between its markers."""
-    before, begin, rest = into.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"the document has no {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n\n{text}\n\n{END}{after}"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return table(head, rows)
 
 
 def main(arguments: Sequence[str]) -> int:

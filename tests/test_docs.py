@@ -29,6 +29,7 @@ from relume.media.write import write
 from relume.node import Node
 from relume.nodes.recipes import Lighting, Plate, relight_graph
 from relume.nodes.registry import REGISTRY
+from relume.training.markdown import put
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*.md")])
@@ -270,7 +271,7 @@ def test_the_figures_are_those_of_the_weights(name: str):
 
 def test_a_document_without_markers_is_refused():
     with pytest.raises(ValueError, match="has no"):
-        quality().put("table", "# A page")
+        put("table", "# A page", ("<!-- begin -->", "<!-- end -->"))
 
 
 def test_decisions_are_numbered_and_complete():

@@ -29,13 +29,14 @@ from relume.light.prefilter import prefilter
 from relume.light.seen import View, ceiling, warp
 from relume.light.types import Environment
 from relume.networks.light import LightNet
+from relume.training import markdown
 from relume.training.light_views import scene
 from relume.training.stage import environment
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
-BEGIN, END = "<!-- light: written by light_evaluate -->", "<!-- light ends -->"
+MARKS = ("<!-- light: written by light_evaluate -->", "<!-- light ends -->")
 
 FOV = 60.0
 PLATE = Box.of_size(192, 108)
@@ -161,25 +162,16 @@ def table(scores: Mapping[str, Score]) -> str:
     """Return the errors of every scene as Markdown."""
     cells = [(n, fill) for n in EXPONENTS for fill in FILLS]
     head = ["scene", *(f"{SHORT[n]}: {fill}" for n, fill in cells), "light, stops"]
-    lines = [head, ["---"] + ["---:"] * (len(head) - 1)]
+    rows = []
     for name in sorted(scores):
         score = scores[name]
         marked = f"{name} (test)" if name in environment.names("test") else name
         numbers = [f"{score.error(fill, n):.2f}" for n, fill in cells]
-        lines.append([marked, *numbers, f"{np.median(score.stops['network']):+.1f}"])
+        rows.append([marked, *numbers, f"{np.median(score.stops['network']):+.1f}"])
     middle = summary(scores)
     numbers = [f"**{middle[f'{fill}_{SHORT[n]}']:.3f}**" for n, fill in cells]
-    lines.append(["**median**", *numbers, f"**{middle['network_stops']:+.1f}**"])
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def put(text: str, into: str) -> str:
-    """Return a document with the text between its markers."""
-    before, begin, rest = into.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"the document has no {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n\n{text}\n\n{END}{after}"
+    rows.append(["**median**", *numbers, f"**{middle['network_stops']:+.1f}**"])
+    return markdown.table(head, rows)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -209,7 +201,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             content = json.loads(before) | {"figures": figures}
             after = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
         else:
-            after = put(text, before)
+            after = markdown.put(text, before, MARKS)
         path.write_text(after, encoding="utf-8")
 
 
