@@ -56,6 +56,16 @@ plan_options = several(
     click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Learning rate."),
     click.option("--threads", type=click.IntRange(min=1), help="Threads.  [default: 1]"),
     click.option("--device", metavar="DEVICE", help="cpu, cuda …  [default: cpu]"),
+    click.option(
+        "--half/--full",
+        default=None,
+        help="Arithmetic in bfloat16; a recent processor gains a third.  [default: on cuda]",
+    ),
+    click.option(
+        "--echo",
+        type=click.IntRange(min=1),
+        help="How often a batch is used, where making one takes long.  [default: 1]",
+    ),
 )
 
 
@@ -64,7 +74,7 @@ plan_options = several(
 def command() -> None:
     """Train and judge the networks; needs the extra [training].
 
-    The order is: views, light, matte, normals, albedo, transport, neural, release.
+    The order is: views, light, all (or matte, normals, albedo, transport one by one), release.
     """
 
 
@@ -175,6 +185,26 @@ def matte(data: Path, out: Path, assets: Path, part: str, **options: Any) -> Non
         make = matte_train.coarse_task if part == "coarse" else matte_train.refine_task
         task = make(given)
         _tell(task.name, train(task, out / task.name, _plan(options)))
+
+
+@command.command(
+    "all",
+    epilog=example("relume train all --data lit --out runs --minutes 600 --half --echo 3"),
+)
+@data_option
+@runs_option
+@assets_option
+@plan_options
+@debug_option
+def everything(data: Path, out: Path, assets: Path, **options: Any) -> None:
+    """Train every network after the other, each going on from its checkpoint in OUT.
+
+    The minutes are shared out; steps are for each.
+    """
+    with lab():
+        from relume.training.everything import train_all
+
+        train_all(data, assets, out, _plan(options), _tell)
 
 
 @command.command(
@@ -313,6 +343,25 @@ def evaluate(data: Path) -> None:
         from relume.training.evaluate import NAMES, report
 
         report(data, {name: weights.load(name) for name in NAMES}, say=click.echo)
+
+
+@command.command(epilog=example("relume train curves runs --out curves.png"))
+@click.argument("runs", type=click.Path(exists=True, path_type=Path), metavar="RUNS")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default="curves.png",
+    show_default=True,
+    help="PNG to write.",
+)
+@debug_option
+def curves(runs: Path, out: Path) -> None:
+    """Draw the curves of RUNS, a folder of training runs or one log: loss and validation."""
+    with lab():
+        from relume.training.curves import draw, logs
+
+        draw(logs(runs), out)
+    click.echo(out)
 
 
 @command.command(epilog=example("relume train preview --data stage --out preview.png"))

@@ -37,6 +37,32 @@ def test_a_network_is_trained_by_the_plan(
     assert capsys.readouterr().out == f"{name}: 12 steps in 1.5 min. degrees 7.25\n"
 
 
+def test_all_networks_share_the_minutes_and_come_in_order(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    from relume.training import everything, matte_train, relight_nets
+
+    ran: dict[str, Plan] = {}
+
+    def trained(task: str, folder: Path, plan: Plan) -> Result:
+        ran[folder.name] = plan
+        return result()
+
+    one = create_autospec(relight_nets.train_one, return_value=result())
+    monkeypatch.setattr(relight_nets, "train_one", one)
+    monkeypatch.setattr(everything, "train", trained)
+    monkeypatch.setattr(matte_train, "coarse_task", lambda given: "coarse")
+    monkeypatch.setattr(matte_train, "refine_task", lambda given: "refine")
+    arguments = ["train", "all", "--data", "lit", "--assets", "assets", "--out", "runs"]
+    assert main([*arguments, "--minutes", "100", "--half", "--echo", "3"]) == Exit.DONE
+    ran |= {call.args[0]: call.args[3] for call in one.call_args_list}
+    assert list(ran) == ["matte", "matte_refiner", "normals", "albedo", "transport"]
+    assert sum(plan.minutes or 0.0 for plan in ran.values()) == pytest.approx(100.0)
+    assert all(plan.half and plan.echo == 3 for plan in ran.values())
+    said = [line.split(":")[0] for line in capsys.readouterr().out.splitlines()]
+    assert said == list(ran)
+
+
 def test_views_are_made_and_lit(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
