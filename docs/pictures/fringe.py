@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from drawing import TO_SCREEN, srgb
 from numpy.typing import NDArray
 from skimage import data
 
@@ -36,17 +37,10 @@ BEHIND = {
 CROPS = ((100, 30, 200), (10, 150, 200))
 """Left, top and side of what is enlarged: hair, and shoulder."""
 
-TO_SCREEN = np.array(
-    [[1.70505, -0.62179, -0.08326], [-0.13026, 1.14080, -0.01055], [-0.02400, -0.12897, 1.15297]],
-    np.float32,
-)
-"""ACEScg to linear Rec. 709."""
-
 
 def screen(pixels: F32) -> F32:
     """Return linear ACEScg as it looks on a screen: its highlights clipped, sRGB."""
-    light = np.clip(pixels @ TO_SCREEN.T, 0, 1)
-    return np.where(light < 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    return srgb(np.clip(pixels @ TO_SCREEN.T, 0, 1))
 
 
 def part(pixels: F32, crop: tuple[int, int, int]) -> F32:

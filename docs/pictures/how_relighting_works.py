@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import OpenImageIO as oiio
+from drawing import write_jpeg
 from numpy.typing import NDArray
 
 from relume.colour import to_display
@@ -141,22 +142,12 @@ def signed(values: F32) -> F32:
 
 
 def save(page: Image, path: Path) -> None:
-    """Write a sheet as a JPEG of a limited size.
-
-    Raises:
-        ValueError: it is larger at any quality.
-    """
+    """Write a sheet as a JPEG of a limited size."""
     image = oiio.ImageBuf(np.ascontiguousarray(page.pixels))
     height = round(page.height * WIDTH / page.width)
     image = oiio.ImageBufAlgo.resize(image, roi=oiio.ROI(0, WIDTH, 0, height))
     image.set_write_format("uint8")
-    for quality in range(92, 40, -4):
-        image.specmod().attribute("Compression", f"jpeg:{quality}")
-        if not image.write(str(path)):
-            raise ValueError(image.geterror())
-        if path.stat().st_size <= BYTES:
-            return
-    raise ValueError(f"{path} is larger than {BYTES} bytes at any quality")
+    write_jpeg(image, path, BYTES)
 
 
 if __name__ == "__main__":

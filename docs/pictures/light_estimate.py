@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 
 import numpy as np
+from drawing import TO_SCREEN, srgb
 from numpy.typing import NDArray
 
 from relume import weights
@@ -40,18 +41,11 @@ BALL = 200
 STOPS = 0.5
 """Over middle grey, for the screen."""
 
-TO_SCREEN = np.array(
-    [[1.70505, -0.62179, -0.08326], [-0.13026, 1.14080, -0.01055], [-0.02400, -0.12897, 1.15297]],
-    np.float32,
-)
-"""ACEScg to linear Rec. 709."""
-
 
 def screen(pixels: F32, gain: float) -> F32:
     """Return linear ACEScg as it looks on a screen: exposed, its highlights rolled off, sRGB."""
     light = np.clip(pixels * np.float32(gain) @ TO_SCREEN.T, 0, None)
-    light = light * (1 + light / 16) / (1 + light)
-    return np.where(light < 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    return srgb(light * (1 + light / 16) / (1 + light))
 
 
 def ball(environment: Environment) -> F32:

@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 import OpenImageIO as oiio
+from drawing import write_jpeg
 from playwright.sync_api import Page, sync_playwright
 
 from relume.hosts.cli.demo import photograph
@@ -22,8 +23,8 @@ BYTES = 250_000
 FLAGS = ["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--no-sandbox"]
 
 
-def main(picture: str) -> int:
-    """Analyse the photograph, light it on the page, and keep what is seen; return the exit code."""
+def main(picture: str) -> None:
+    """Analyse the photograph, light it on the page, and keep what is seen."""
     relume = [sys.executable, "-m", "relume"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -47,7 +48,8 @@ def main(picture: str) -> int:
         finally:
             server.send_signal(signal.SIGINT)
             server.wait()
-        return kept(folder / "page.png", picture)
+        seen = oiio.ImageBuf(str(folder / "page.png"))
+        write_jpeg(oiio.ImageBufAlgo.channels(seen, (0, 1, 2)), Path(picture), BYTES)
 
 
 def light(page: Page) -> None:
@@ -68,19 +70,5 @@ def light(page: Page) -> None:
     page.wait_for_selector(ready)
 
 
-def kept(source: Path, target: str) -> int:
-    """Write a picture as a JPEG of a limited size; return the exit code."""
-    image = oiio.ImageBufAlgo.channels(oiio.ImageBuf(str(source)), (0, 1, 2))
-    for quality in range(92, 40, -4):
-        image.specmod().attribute("Compression", f"jpeg:{quality}")
-        if not image.write(target):
-            print(image.geterror() or oiio.geterror(), file=sys.stderr)
-            return 1
-        if Path(target).stat().st_size <= BYTES:
-            return 0
-    print(f"{target} is larger than {BYTES} bytes at any quality.", file=sys.stderr)
-    return 1
-
-
 if __name__ == "__main__":
-    raise SystemExit(main(*sys.argv[1:]))
+    main(*sys.argv[1:])
