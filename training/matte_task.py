@@ -49,9 +49,7 @@ class CoarseTask:
     @staticmethod
     def again(batch: Mapping[str, Tensor], rng: np.random.Generator) -> Mapping[str, Tensor]:
         """Return a batch seen in a mirror, or as it is."""
-        if rng.random() < 0.5:
-            return batch
-        return {key: value.flip(3) for key, value in batch.items()}
+        return batch if rng.random() < 0.5 else _mirrored(batch)
 
     def loss(
         self, model: nn.Module, batch: Mapping[str, Tensor]
@@ -117,8 +115,13 @@ class RefineTask:
 
     def batch(self, rng: np.random.Generator) -> dict[str, Tensor]:
         """Return two scenes, and the order in which their tiles are taken."""
-        batch = self.composer.pairs(rng)
-        return {**batch, "order": torch.from_numpy(rng.random(4096).astype(np.float32))}
+        return _ordered(self.composer.pairs(rng), rng)
+
+    @staticmethod
+    def again(batch: Mapping[str, Tensor], rng: np.random.Generator) -> Mapping[str, Tensor]:
+        """Return a batch with its tiles in another order, in a mirror or as it is."""
+        pictures = {key: value for key, value in batch.items() if key != "order"}
+        return _ordered(pictures if rng.random() < 0.5 else _mirrored(pictures), rng)
 
     def loss(
         self, model: nn.Module, batch: Mapping[str, Tensor]
@@ -156,6 +159,14 @@ class RefineTask:
                 ]
         refined, coarse, pixels = (float(value) for value in total)
         return {"mad": refined / pixels * 1e3, "before": coarse / pixels * 1e3}
+
+
+def _mirrored(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {key: value.flip(3) for key, value in batch.items()}
+
+
+def _ordered(batch: Mapping[str, Tensor], rng: np.random.Generator) -> dict[str, Tensor]:
+    return {**batch, "order": torch.from_numpy(rng.random(4096).astype(np.float32))}
 
 
 def cut_tiles(model: MatteNet, batch: Mapping[str, Tensor], most: int) -> dict[str, Tensor] | None:

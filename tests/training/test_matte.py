@@ -249,6 +249,22 @@ def test_the_refiner_learns_and_leaves_the_coarse_pass_alone() -> None:
     assert all(torch.equal(value, after[key]) for key, value in before.items())
 
 
+@pytest.mark.parametrize("kind", [CoarseTask, RefineTask])
+def test_a_batch_used_again_is_the_same_scene_perhaps_in_a_mirror(kind: type) -> None:
+    made = composer()
+    task = kind(made, made, build().coarse) if kind is RefineTask else kind(made, made)
+    batch = task.batch(rng(4))
+    turned = set()
+    for seed in range(8):
+        found = task.again(batch, rng(seed))
+        mirrored = not torch.equal(found["alpha"], batch["alpha"])
+        turned.add(mirrored)
+        for key in set(batch) - {"order"}:
+            same = found[key].flip(3) if mirrored else found[key]
+            assert torch.equal(same, batch[key])
+    assert turned == {True, False}
+
+
 def test_training_tiles_are_cut_where_inference_cuts_them() -> None:
     torch.manual_seed(1)
     model = build().eval()
