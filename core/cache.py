@@ -168,6 +168,8 @@ class DiskCache:
         path = self._path(key)
         with suppress(OSError):
             path.parent.mkdir(mode=0o700, exist_ok=True)
+            # Unlike `relume.files.replacing`: threads may keep the same result at once, nobody else
+            # may read it, and what a crash loses is computed again.
             handle, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=path.parent)
             temporary = Path(name)
             try:

@@ -53,6 +53,16 @@ def replacing(target: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def write_whole(target: Path, content: bytes) -> None:
+    """Write a file that takes the place of a target only once it is whole; see `replacing`.
+
+    Raises:
+        OutputError: the disk is full, or the file cannot be written.
+    """
+    with replacing(target) as temporary:
+        temporary.write_bytes(content)
+
+
 def sync(path: Path) -> None:
     """Bring a file, or the names in a folder, to the disk."""
     handle = os.open(path, os.O_RDONLY)

@@ -19,6 +19,7 @@ from typing import Any
 
 from relume import __version__
 from relume.errors import InputError, OutputError, UsageError
+from relume.files import write_whole
 from relume.node import check_names
 
 HOSTS = {
@@ -98,12 +99,12 @@ def install(name: str, folder: Path | None = None) -> tuple[Path, list[Path]]:
         }
         # Should writing break off, the manifest still names everything there may be to remove.
         both = {**before["files"], **{path: _digest(content) for path, content in files.items()}}
-        _replace(folder / _name(name), _text({**manifest, "files": both}))
+        write_whole(folder / _name(name), _text({**manifest, "files": both}))
         for path, content in files.items():
-            _replace(folder / path, content)
+            write_whole(folder / path, content)
         for path in before["files"].keys() - files.keys():
             (folder / path).unlink(missing_ok=True)
-        _replace(folder / _name(name), _text(manifest))
+        write_whole(folder / _name(name), _text(manifest))
     except OSError as error:
         raise OutputError(f"cannot write to {folder}: {error.strerror}") from error
     _remember(name, folder)
@@ -229,15 +230,6 @@ def _make_folders(folder: Path, files: Mapping[str, bytes]) -> list[str]:
     return made
 
 
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def _name(host: str) -> str:
     return f".relume-{host}.json"
 
@@ -277,11 +269,7 @@ def _installed() -> list[dict[str, str]]:
 
 
 def _configure(name: str, content: bytes) -> None:
-    try:
-        configuration().mkdir(parents=True, exist_ok=True)
-        _replace(configuration() / name, content)
-    except OSError as error:
-        raise OutputError(f"cannot write to {configuration()}: {error.strerror}") from error
+    write_whole(configuration() / name, content)
 
 
 def _read(path: Path) -> Any:

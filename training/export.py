@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
+from relume.files import write_whole
 from relume.networks.blocks import parameters
 
 
@@ -72,8 +72,8 @@ def export(
     }
     text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
     path = folder / f"{name}.json"
-    _replace(path.with_suffix(".safetensors"), data)
-    _replace(path, text.encode())
+    write_whole(path.with_suffix(".safetensors"), data)
+    write_whole(path, text.encode())
     return path
 
 
@@ -84,12 +84,3 @@ def rounded(model: nn.Module) -> nn.Module:
             if value.is_floating_point():
                 value.copy_(value.to(torch.float16).to(value.dtype))
     return model
-
-
-def _replace(path: Path, data: bytes) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with partial.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)

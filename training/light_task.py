@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -18,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from relume.files import replacing
 from relume.light import harmonics, latlong
 from relume.light.fills import LOST, RANGE
 from relume.networks.light import LightNet, stacked
@@ -178,11 +178,8 @@ def stored(path: Path, names: Sequence[str], each: int, seed: int) -> Views:
     """Return views of scenes from a file, which is made if missing."""
     if not path.exists():
         made = views(names, each, seed)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        with partial.open("wb") as file:
+        with replacing(path) as partial, partial.open("wb") as file:
             np.savez(file, **{each.name: getattr(made, each.name) for each in fields(Views)})
-        partial.replace(path)
     with np.load(path, allow_pickle=False) as kept:
         return Views(**{each.name: kept[each.name] for each in fields(Views)})
 

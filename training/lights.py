@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from relume.files import replacing
 from relume.shading.types import EXPONENTS
 from relume.training.stage import environment
 
@@ -84,16 +84,13 @@ class Pool:
         """Return a drawn pool from a file, which is made if missing: convolving takes a minute."""
         if not path.exists():
             made = cls.drawn(split, count, seed)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-            with partial.open("wb") as file:
+            with replacing(path) as partial, partial.open("wb") as file:
                 np.savez(
                     file,
                     radiance=np.stack([each.radiance for each in made.lamps]),
                     maps=np.stack([each.maps for each in made.lamps]),
                     harmonics=np.stack([each.harmonics for each in made.lamps]),
                 )
-            partial.replace(path)
         with np.load(path, allow_pickle=False) as stored:
             if "maps" not in stored:
                 return cls([lamp(image.astype(np.float32)) for image in stored["radiance"]])

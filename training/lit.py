@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from relume.files import replacing
 from relume.shading.types import HARMONICS
 from relume.training.lights import TO_WORKING, Pool
 from relume.training.stage import lighting
@@ -128,9 +128,7 @@ def transfer(ready: lighting.Prepared) -> F16:
 
 def write_lit(path: Path, view: LitView) -> None:
     """Write a lit view; the file appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with partial.open("wb") as file:
+    with replacing(path) as partial, partial.open("wb") as file:
         np.savez(
             file,
             alpha=np.round(view.alpha * 65535.0).astype(np.uint16),
@@ -144,7 +142,6 @@ def write_lit(path: Path, view: LitView) -> None:
             transfer=view.transfer,
             meta=np.array(json.dumps(view.meta)),
         )
-    partial.replace(path)
 
 
 def read_lit(path: Path) -> LitView:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from relume import weights
-from relume.errors import OutputError, UsageError
+from relume.errors import UsageError
+from relume.files import replacing
 from relume.networks.matte import STRIDE, CoarseNet, MatteNet
 
 ENCODING = "sign(x) log2(1 + 16 |x|) / log2(65), x scene-linear ACEScg times 2^anchor"
@@ -130,14 +130,8 @@ def export(name: str, path: Path, size: Sequence[int]) -> None:
             "relume.encoding": ENCODING,
         }
     )
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(path) as temporary:
         program.save(str(temporary))
-        temporary.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from typing import Any
 from relume.cache import MemoryCache
 from relume.errors import InputError, OutputError, UsageError
 from relume.evaluate import Evaluator, Settings
+from relume.files import write_whole
 from relume.geometry.camera import FOV
 from relume.graph import Graph
 from relume.hosts.cli.lights import parse_light
@@ -157,11 +158,9 @@ class Shelf:
         if not path.exists():
             try:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                part = folder / f".{plain}.{os.getpid()}.tmp"
-                part.write_bytes(content)
-                part.replace(path)
             except OSError as error:
                 raise OutputError(f"cannot keep {path}: {error.strerror}") from error
+            write_whole(path, content)
         try:
             self.environment(str(path))
         except Exception:

@@ -319,6 +319,8 @@ def _is_own_user(connection: socket.socket) -> bool:
 
 
 def _write(path: Path, content: bytes) -> None:
+    # Unlike `relume.files.replacing`: the token is its user's alone from the first byte, and need
+    # not outlive the machine's next start.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
