@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-import shutil
 import sys
-import tempfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +12,7 @@ from typing import Any
 import pytest
 
 from relume.hosts.comfyui.install import source
-from relume.hosts.worker.server import Options, Place, Server
+from relume.hosts.worker.server import Server
 from relume.nodes.registry import REGISTRY
 
 
@@ -30,20 +27,9 @@ def _stand_in() -> Any:
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    folder = Path(tempfile.mkdtemp(prefix="relume-"))
-    monkeypatch.setenv("RELUME_WORKER_DIR", str(folder))
-    monkeypatch.setenv("RELUME_COMMAND", "false")
-    server = Server(Place.find(), REGISTRY, Options())
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.place.file("json").exists():
-        assert thread.is_alive()
-    yield server
-    server.stop()
-    thread.join(30)
-    server.renders.join(30)
-    shutil.rmtree(folder)
+def server(serving: Any) -> Iterator[Server]:
+    with serving(REGISTRY) as server:
+        yield server
 
 
 @pytest.fixture

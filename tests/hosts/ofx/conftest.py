@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 
 from relume.hosts.ofx.build import LIBRARY, TABLE, build, missing_tools
 from relume.hosts.ofx.generate import text
-from relume.hosts.worker.server import Options, Place, Server
+from relume.hosts.worker.server import Server
 
 PROBES = Path(__file__).parent / "probes.py"
 _spec = importlib.util.spec_from_file_location("ofx_probes", PROBES)
@@ -140,17 +139,6 @@ class Application:
 
 
 @pytest.fixture
-def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder for the worker's socket; pytest's own are too long for one."""
-    folder = Path(tempfile.mkdtemp(prefix="relume-"))
-    monkeypatch.setenv("RELUME_WORKER_DIR", str(folder))
-    # Whatever a test starts, it is not a relume that happens to be on the PATH.
-    monkeypatch.setenv("RELUME_COMMAND", "/nowhere/relume")
-    yield folder
-    shutil.rmtree(folder)
-
-
-@pytest.fixture
 def own_worker(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Let the bundle start a worker with the probes by itself; return its folder."""
     monkeypatch.setenv("RELUME_COMMAND", f"'{sys.executable}' '{PROBES}'")
@@ -162,18 +150,10 @@ def own_worker(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.fixture
-def server(place: Path) -> Iterator[Server]:
+def server(serving: Any) -> Iterator[Server]:
     """A worker in this process."""
-    server = Server(Place.find(), probes.REGISTRY, Options(threads=1))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.place.file("json").exists():
-        assert thread.is_alive()
-    yield server
-    server.stop()
-    thread.join(30)
-    server.renders.join(30)
-    assert not thread.is_alive()
+    with serving(probes.REGISTRY, threads=1) as server:
+        yield server
 
 
 @pytest.fixture

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,7 +12,7 @@ import pytest
 
 from relume.context import Context
 from relume.hosts.worker.client import Output, Picture, Worker
-from relume.hosts.worker.server import Options, Place, Server
+from relume.hosts.worker.server import Server
 from relume.image import Image
 from relume.knobs import Int
 from relume.node import In, Node, Out, Registry
@@ -57,48 +54,28 @@ def gate() -> Iterator[Gate]:
     GATE.open.set()
 
 
-@pytest.fixture
-def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder for the socket; pytest's own are too long for one."""
-    folder = Path(tempfile.mkdtemp(prefix="relume-"))
-    monkeypatch.setenv("RELUME_WORKER_DIR", str(folder))
-    # Whatever a client of a test starts, it is not a relume that happens to be on the PATH.
-    monkeypatch.setenv("RELUME_COMMAND", "false")
-    yield folder
-    shutil.rmtree(folder)
-
-
-Serve = Callable[..., Any]
-
-
-@contextmanager
-def serving(**options: Any) -> Iterator[Server]:
-    registry = Registry([*REGISTRY.values(), Slow])
-    server = Server(Place.find(), registry, Options(**options))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        # A client that came before the file would start a worker of its own.
-        while not server.place.file("json").exists():
-            assert thread.is_alive()
-        yield server
-    finally:
-        GATE.open.set()
-        server.stop()
-        thread.join(30)
-        server.renders.join(30)
-        assert not thread.is_alive()
+Serve = Callable[..., AbstractContextManager[Server]]
 
 
 @pytest.fixture
-def serve(place: Path) -> Serve:
-    """Return what starts a worker in this process with options."""
-    return serving
+def serve(serving: Any) -> Serve:
+    """Return what starts a worker in this process with options, one that knows `Slow`."""
+
+    @contextmanager
+    def start(**options: Any) -> Iterator[Server]:
+        with serving(Registry([*REGISTRY.values(), Slow]), **options) as server:
+            try:
+                yield server
+            finally:
+                # A worker ends once what it renders has.
+                GATE.open.set()
+
+    return start
 
 
 @pytest.fixture
-def server(place: Path) -> Iterator[Server]:
-    with serving() as server:
+def server(serve: Serve) -> Iterator[Server]:
+    with serve() as server:
         yield server
 
 

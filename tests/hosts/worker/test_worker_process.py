@@ -280,7 +280,7 @@ def test_it_leaves_when_nobody_needs_it(serve, place, tools, rgba, gate):
         busy.join(30)
         until(lambda: not server.place.file("sock").exists(), "it has left")
         assert sorted(path.name for path in place.iterdir()) == ["worker-1.lock"]
-        with pytest.raises(RelumeError, match="does not start"):
+        with pytest.raises(RelumeError, match="cannot be started"):
             worker.ping()
 
 
