@@ -10,9 +10,8 @@ import click
 
 from relume.hosts.cli.knob_options import knob_option
 from relume.hosts.cli.options import refuse, several
-from relume.nodes.integration import Integration
 from relume.nodes.light_wrap import LightWrap
-from relume.nodes.recipes import Backdrop
+from relume.nodes.recipes import Backdrop, Integration
 
 _OPTIONS = ("match_levels", "wrap__radius", "match_grain")
 

@@ -14,13 +14,13 @@ from relume.frames import Shot
 from relume.graph import Graph
 from relume.image import DATA, Image, Layers
 from relume.media.write import write
-from relume.nodes.integration import Integration
 from relume.nodes.match_grain import MatchGrain
 from relume.nodes.match_levels import MatchLevels
 from relume.nodes.over import Over
 from relume.nodes.premult import Premult
 from relume.nodes.read import Read
 from relume.nodes.read_matte import ReadMatte
+from relume.nodes.recipes.integration import Integration
 from relume.nodes.registry import REGISTRY
 from relume.nodes.shuffle import Shuffle
 

@@ -6,11 +6,11 @@ import pytest
 
 from relume.errors import UsageError
 from relume.graph import Graph
-from relume.nodes.integration import Integration
 from relume.nodes.recipes import (
     ENVIRONMENT,
     TEMPLATES,
     Backdrop,
+    Integration,
     Lighting,
     Plate,
     analyse_graph,

@@ -1,8 +1,7 @@
-"""What joins a relit subject with its background, as a part of the recipes."""
+"""What joins a relit subject with its background."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +11,7 @@ from relume.node import Node
 from relume.nodes.light_wrap import LightWrap
 from relume.nodes.match_grain import MatchGrain
 from relume.nodes.match_levels import MatchLevels
-
-Knobs = Mapping[str, Any]
+from relume.nodes.recipes.sources import Knobs
 
 
 @dataclass(frozen=True, slots=True)
