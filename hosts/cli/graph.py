@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from relume.errors import OutputError, UsageError
-from relume.graph import Graph, diff
+from relume.graph import Graph
+from relume.graph_diff import diff
 from relume.hosts.cli.app import debug_option, example
 from relume.nodes import recipes
 from relume.nodes.registry import REGISTRY

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relume.errors import InputError, UsageError
-from relume.graph import Graph, GraphNode, diff, inputs_first
+from relume.graph import Graph, GraphNode, inputs_first
+from relume.graph_diff import diff
 from relume.image import Image, Layers
 from relume.knobs import Bool, Choice, Float, Ints, OptionalFloat, Text
 from relume.node import In, Many, Node, Out, Registry
