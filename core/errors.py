@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 from typing import Self
 
@@ -93,3 +95,34 @@ class Cancelled(RelumeError):
     """The user or the host asked to stop."""
 
     exit_code = Exit.CANCELLED
+
+
+class NodeFailed(RelumeError):
+    """A node failed in a way nobody foresaw."""
+
+    exit_code = Exit.FRAMES_FAILED
+
+
+@contextmanager
+def blame(node: str, frame: int) -> Iterator[None]:
+    """Name the node and the frame in whatever goes wrong inside."""
+    try:
+        yield
+    except RelumeError as error:
+        error.locate(node=node, frame=frame)
+        raise
+    except MemoryError as error:
+        raise NodeFailed(
+            "there is not enough memory",
+            way_out="Use --proxy, or a machine with more memory",
+            node=node,
+            frame=frame,
+        ) from error
+    except Exception as error:
+        reason = next(iter(str(error).strip().splitlines()), "")
+        raise NodeFailed(
+            f"{type(error).__name__}: {reason}" if reason else type(error).__name__,
+            way_out="This is a fault in relume; --debug shows where",
+            node=node,
+            frame=frame,
+        ) from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from importlib import metadata
@@ -16,7 +15,7 @@ from relume.context import Notice as Notice
 from relume.context import Progress as Progress
 from relume.context import Settings as Settings
 from relume.encoding import NETWORK_SPACE
-from relume.errors import Exit, RelumeError, UsageError
+from relume.errors import UsageError, blame
 from relume.graph import Graph, inputs_first
 from relume.image import DATA, Image, Layers
 from relume.keys import digest
@@ -35,12 +34,6 @@ class Cache(Protocol):
 
     def put(self, key: str, value: Any) -> None:
         """Keep a result."""
-
-
-class NodeFailed(RelumeError):
-    """A node failed in a way nobody foresaw."""
-
-    exit_code = Exit.FRAMES_FAILED
 
 
 class _Step(NamedTuple):
@@ -70,31 +63,6 @@ class _Request:
         self.keys = keys
         self.results: dict[str, tuple[Any, ...]] = {}
         self.converted: dict[tuple[str, str, str], Any] = {}
-
-
-@contextmanager
-def blame(node: str, frame: int) -> Iterator[None]:
-    """Name the node and the frame in whatever goes wrong inside."""
-    try:
-        yield
-    except RelumeError as error:
-        error.locate(node=node, frame=frame)
-        raise
-    except MemoryError as error:
-        raise NodeFailed(
-            "there is not enough memory",
-            way_out="Use --proxy, or a machine with more memory",
-            node=node,
-            frame=frame,
-        ) from error
-    except Exception as error:
-        reason = next(iter(str(error).strip().splitlines()), "")
-        raise NodeFailed(
-            f"{type(error).__name__}: {reason}" if reason else type(error).__name__,
-            way_out="This is a fault in relume; --debug shows where",
-            node=node,
-            frame=frame,
-        ) from error
 
 
 class Evaluator:

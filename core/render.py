@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from relume.errors import Cancelled, Exit, InputError, RelumeError, UsageError
-from relume.evaluate import Evaluator, blame
+from relume.errors import Cancelled, Exit, InputError, RelumeError, UsageError, blame
+from relume.evaluate import Evaluator
 from relume.frames import Shot
 from relume.graph import Graph
 from relume.image import Layers

@@ -14,8 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from relume.cache import MemoryCache
-from relume.errors import Cancelled, InputError, RelumeError, UsageError
-from relume.evaluate import Evaluator, blame
+from relume.errors import Cancelled, InputError, RelumeError, UsageError, blame
+from relume.evaluate import Evaluator
 from relume.graph import Graph
 from relume.hosts.farm.memory import Limit, TooLarge
 from relume.hosts.worker.images import Images

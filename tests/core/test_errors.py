@@ -6,8 +6,15 @@ import copy
 
 import pytest
 
-from relume.errors import Cancelled, Exit, InputError, OutputError, RelumeError, UsageError
-from relume.evaluate import NodeFailed
+from relume.errors import (
+    Cancelled,
+    Exit,
+    InputError,
+    NodeFailed,
+    OutputError,
+    RelumeError,
+    UsageError,
+)
 
 
 @pytest.mark.parametrize(

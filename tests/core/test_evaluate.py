@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from relume.cache import DiskCache, MemoryCache
 from relume.encoding import NETWORK_SPACE
-from relume.errors import Cancelled, InputError, UsageError
-from relume.evaluate import Context, Evaluator, NodeFailed, Settings
+from relume.errors import Cancelled, InputError, NodeFailed, UsageError
+from relume.evaluate import Context, Evaluator, Settings
 from relume.frames import Shot
 from relume.graph import Graph
 from relume.image import DATA, Image, Layers
