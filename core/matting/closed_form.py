@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from relume.errors import UsageError
 from relume.image import DATA, Image
-from relume.matting.closed_form_solver import Crew, Solution, System, solve
+from relume.matting.closed_form_solver import Solution, System, solve
+from relume.matting.crew import Crew
 from relume.matting.inputs import require_plate_size
 from relume.matting.planes import around
 from relume.matting.trimap import certain

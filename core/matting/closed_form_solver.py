@@ -8,14 +8,14 @@ The first step of the iteration is therefore a start from coarse to fine.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from relume.matting.crew import Crew
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -35,11 +35,6 @@ DIRECT = 40_000
 """A system of this many unknowns or fewer is factorised without more ado."""
 
 ROUNDS = 300
-
-_WORTH_SHARING = 4096
-"""Rows from which sharing them out costs less than it saves."""
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,38 +129,6 @@ def _factorised(matrix: Any) -> Any:
 
     options = {"SymmetricMode": True}
     return splu(matrix.tocsc(), permc_spec="MMD_AT_PLUS_A", options=options, diag_pivot_thresh=0.0)
-
-
-class Crew:
-    """Threads that share out work; numpy and sparse products let go of the interpreter.
-
-    Args:
-        threads: how many.
-    """
-
-    def __init__(self, threads: int) -> None:
-        self.threads = threads
-        self.pool = ThreadPoolExecutor(threads) if threads > 1 else None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *failure: object) -> None:
-        if self.pool:
-            self.pool.shutdown()
-
-    def shares(self, low: int, high: int) -> list[tuple[int, int]]:
-        """Split a range into one share a thread, or leave it whole where it is short."""
-        count = self.threads if high - low >= _WORTH_SHARING else 1
-        return list(pairwise(np.linspace(low, high, count + 1).astype(int).tolist()))
-
-    def each(self, work: Callable[[T], object], pieces: Sequence[T]) -> None:
-        """Do the work for every piece."""
-        if self.pool and len(pieces) > 1:
-            list(self.pool.map(work, pieces))
-        else:
-            for piece in pieces:
-                work(piece)
 
 
 class _Rows:

@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from relume.errors import UsageError
 from relume.image import Box, Image
-from relume.matting import closed_form
+from relume.matting import closed_form, crew
 from relume.matting import closed_form_solver as solver
 from relume.matting.closed_form import closed_form_matte, solve_alpha
 
@@ -117,7 +117,7 @@ def test_a_large_image_is_solved_exactly_on_request(monkeypatch: pytest.MonkeyPa
 def test_the_bits_do_not_depend_on_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     plate, _, trimap = scene(150, 190)
     iterate(monkeypatch, 300)
-    monkeypatch.setattr(solver, "_WORTH_SHARING", 16)
+    monkeypatch.setattr(crew, "_WORTH_SHARING", 16)
     one, two, three = (solved(plate, trimap, threads=count) for count in (1, 2, 3))
     assert np.array_equal(one, two) and np.array_equal(one, three)
 
