@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from relume.context import Context
 from relume.errors import UsageError
@@ -54,16 +54,19 @@ class OnnxMatte(Node):
     ) -> OnnxResult:
         """Run the network."""
         from relume.matting.onnx_adapter import load_adapter
-        from relume.matting.onnx_model import onnx_matte, open_model
+        from relume.matting.onnx_model import onnx_matte, onnx_notices, open_model
 
         for name in ("model", "adapter"):
             if not self.values[name]:
                 raise UsageError(f"no {name} is named", way_out=f"Set the knob {name} to a file")
         adapter = load_adapter(self.adapter)
         session = open_model(self.model, ctx.device, ctx.threads)
-        result = onnx_matte(
-            session, adapter, plate, anchor=anchor or 0.0, guide=guide, clean_plate=clean_plate
-        )
-        if not result.matte.pixels.any():
-            ctx.notice("the matte is empty")
+        known: dict[str, Any] = {
+            "anchor": anchor or 0.0,
+            "guide": guide,
+            "clean_plate": clean_plate,
+        }
+        result = onnx_matte(session, adapter, plate, **known)
+        for notice in onnx_notices(adapter, plate, result.matte, **known):
+            ctx.notice(notice)
         return OnnxResult(result.matte, result.trimap, result.foreground)

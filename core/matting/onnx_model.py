@@ -15,6 +15,7 @@ from relume.colour import convert
 from relume.errors import InputError, UsageError
 from relume.image import DATA, Image
 from relume.matting.inputs import require_plate_size
+from relume.matting.match import explained
 from relume.matting.onnx_adapter import (
     ALPHA,
     CLASSES,
@@ -29,7 +30,8 @@ from relume.matting.onnx_adapter import (
     Take,
 )
 from relume.matting.planes import planar, resized
-from relume.matting.trimap import certain
+from relume.matting.plate_matte import USEFUL
+from relume.matting.trimap import certain, guide_notices
 from relume.media.identity import content_digest
 
 if TYPE_CHECKING:
@@ -174,6 +176,50 @@ def onnx_matte(
         take.result: _taken(name, take, result, adapter, frame) for (name, take), result in named
     }
     return _settled(found, plate, guide, adapter, gain)
+
+
+def onnx_notices(
+    adapter: Adapter,
+    plate: Image,
+    matte: Image,
+    *,
+    anchor: float = 0.0,
+    guide: Image | None = None,
+    clean_plate: Image | None = None,
+) -> list[str]:
+    """Return what a user should know about the help that a network got, and about its matte.
+
+    Args:
+        adapter: how it was called.
+        plate: as for `onnx_matte`, and so are anchor, guide and clean plate.
+        matte: A, what came of it.
+        anchor: stops to add before plate and clean plate are compared.
+        guide: trimap or hint in A.
+        clean_plate: R, G, B.
+
+    Returns:
+        Sentences without a full stop; none where all is well.
+    """
+    alpha = matte.take("A")
+    notices = []
+    if clean_plate is not None and CLEAN_PLATE not in adapter.sources:
+        notices.append(
+            "the adapter does not feed the clean plate to the model, so it was not used; leave it "
+            "out, or use another model"
+        )
+    elif clean_plate is not None:
+        behind = planar((alpha < 0.3).astype(np.float32))
+        share = explained(plate.rgb, clean_plate.rgb, anchor, behind)
+        if share < USEFUL:
+            notices.append(
+                f"the clean plate explains only {100.0 * share:.0f} % of the background, and the "
+                "model was given it as it is; is it of another scene or exposure, or out of "
+                "register?"
+            )
+    return notices + guide_notices(guide, empty=not alpha.any(), nothing=_NOTHING)
+
+
+_NOTHING = "the model found nothing, the matte is empty; check range, mean and std in the adapter"
 
 
 def _check_names(session: Any, adapter: Adapter) -> None:

@@ -82,12 +82,16 @@ def certain(guide: NDArray[np.float32]) -> tuple[NDArray[np.bool_], NDArray[np.b
     return guide < BACKGROUND_BELOW, guide > FOREGROUND_ABOVE
 
 
-def guide_notices(guide: Image | None, *, empty: bool) -> list[str]:
+NOBODY = "no person was found, the matte is empty; draw a mask and use --mask"
+
+
+def guide_notices(guide: Image | None, *, empty: bool, nothing: str = NOBODY) -> list[str]:
     """Return what a user should know about a guide and the matte pulled with it.
 
     Args:
         guide: trimap or hint in A, or None.
         empty: whether the matte is 0 everywhere.
+        nothing: what to say of an empty matte that no guide explains.
 
     Returns:
         Sentences without a full stop; none where all is well.
@@ -109,11 +113,8 @@ def guide_notices(guide: Image | None, *, empty: bool) -> list[str]:
                 f"the guide has no foreground ({_share(unknown)} unknown, the rest background), "
                 "so it does not say who is meant; paint the inside of the subject white"
             )
-            return [notice, *_NOBODY] if empty else [notice]
-    return list(_NOBODY) if empty else []
-
-
-_NOBODY = ("no person was found, the matte is empty; draw a mask and use --mask",)
+            return [notice, nothing] if empty else [notice]
+    return [nothing] if empty else []
 
 
 def _share(mask: NDArray[np.bool_]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,12 @@ pytest.importorskip("onnxruntime")
 
 from onnx import TensorProto, helper  # noqa: E402
 
-from relume.matting.onnx_model import OnnxMattes, onnx_matte, open_model  # noqa: E402
+from relume.matting.onnx_model import (  # noqa: E402
+    OnnxMattes,
+    onnx_matte,
+    onnx_notices,
+    open_model,
+)
 
 FREE: list[Any] = ["n", "c", "h", "w"]
 
@@ -322,6 +328,92 @@ def test_results_of_no_use(tmp_path: Path) -> None:
         run(model, adapter, picture())
     with pytest.raises(UsageError, match="the guide is 3×2, the plate 16×12"):
         run(channels_of(tmp_path, 0, 1), simple(), picture(), guide=grey(np.zeros((2, 3))))
+    both = simple(inputs={"x": ["plate", "clean_plate"]})
+    with pytest.raises(UsageError, match="the clean plate is 8×6, the plate 16×12"):
+        run(channels_of(tmp_path, 0, 1), both, picture(), clean_plate=picture(6, 8))
+
+
+WITH_CLEAN = {"inputs": {"x": ["plate", "clean_plate"]}, "outputs": {"y": "alpha"}}
+
+
+def told(adapter: dict[str, Any], matte: Any = 0.5, **given: Any) -> list[str]:
+    """Return the notices on a plate of 12×16 whose matte is given, a number or H×W."""
+    plate, alpha = picture(), np.broadcast_to(np.float32(matte), (12, 16))
+    return onnx_notices(parse_adapter(adapter), plate, grey(alpha), **given)
+
+
+def test_help_that_is_of_use_needs_no_words() -> None:
+    assert told(simple()) == []
+    bands = np.tile(np.repeat([0.0, 0.5, 0.5, 1.0], 4), (12, 1))
+    assert told(simple(), guide=grey(bands)) == []
+    # The plate shows what the clean plate does, but for the subject at the right.
+    subject = np.tile(np.repeat([0.0, 0.0, 0.5, 1.0], 4), (12, 1))
+    behind = picture().pixels.copy()
+    behind[:, 8:] = 3.0
+    clean = picture().like(behind)
+    assert told(WITH_CLEAN, subject, clean_plate=clean) == []
+
+
+def test_a_clean_plate_of_no_use_is_told() -> None:
+    (other,) = told(WITH_CLEAN, clean_plate=picture(seed=5))
+    assert re.match(r"the clean plate explains only \d+ % of the background, and the model", other)
+    # Two thirds of a stop apart is another picture to a network that is given both as they are.
+    brighter = picture().like(picture().pixels * np.float32(1.6))
+    assert "scene or exposure" in told(WITH_CLEAN, clean_plate=brighter)[0]
+    (unread,) = told(simple(), clean_plate=picture())
+    assert unread.startswith("the adapter does not feed the clean plate to the model")
+
+
+@pytest.mark.parametrize(
+    ("guide", "matte", "words"),
+    [
+        (None, 0.0, ["the model found nothing, the matte is empty; check range, mean and std"]),
+        (0.0, 0.0, ["the whole guide is background, so the matte is empty"]),
+        (1.0, 1.0, ["the whole guide is foreground, so the matte is full"]),
+        ("hard", 0.5, ["the guide has no unknown pixel (25 % foreground"]),
+        ("soft", 0.5, ["the guide has no foreground (25 % unknown, the rest background)"]),
+        ("soft", 0.0, ["the guide has no foreground (25 % unknown", "the model found nothing"]),
+    ],
+)
+def test_a_guide_of_no_use_is_told(guide: Any, matte: float, words: list[str]) -> None:
+    hard = np.tile(np.repeat([0.0, 0.0, 0.0, 1.0], 4), (12, 1))
+    drawn = {"hard": hard, "soft": 0.5 * hard}.get(guide, np.full((12, 16), guide or 0.0))
+    found = told(simple(), matte, guide=None if guide is None else grey(drawn))
+    assert [said[: len(start)] for said, start in zip(found, words, strict=True)] == words
+
+
+def test_the_node_says_it(tmp_path: Path) -> None:
+    from relume.evaluate import Evaluator, Settings
+    from relume.frames import Shot
+    from relume.nodes.recipes import Plate, matte_graph
+    from relume.nodes.registry import REGISTRY
+
+    model, adapter = channels_of(tmp_path, 0, 1), tmp_path / "net.json"
+    adapter.write_text(json.dumps(simple()), encoding="utf-8")
+    write(tmp_path / "plate.exr", {"rgba": picture()}, depth="float")
+    hard = np.tile(np.repeat([0.0, 1.0], 8), (12, 1))
+    write(tmp_path / "trimap.exr", {"matte": grey(hard)}, depth="float")
+    plate = Plate(
+        str(tmp_path / "plate.exr"),
+        trimap=str(tmp_path / "trimap.exr"),
+        clean_plate=str(tmp_path / "plate.exr"),
+        model={"model": str(model), "adapter": str(adapter)},
+    )
+    said: list[str] = []
+    evaluator = Evaluator(
+        matte_graph(plate, "out.exr"),
+        REGISTRY,
+        Settings(Shot(1, 1), threads=1),
+        on_notice=lambda node, frame, text: said.append(f"{node}: {text}"),
+    )
+    found = evaluator.evaluate("matte.matte", 1).pixels[:, :, 0]
+    assert np.array_equal(found, hard)
+    about = [text for text in said if text.startswith("matte: ")]
+    assert [text.split("; ")[0] for text in about] == [
+        "matte: the adapter does not feed the clean plate to the model, so it was not used",
+        "matte: the guide has no unknown pixel (50 % foreground, the rest background), so the "
+        "matte is the guide",
+    ]
 
 
 def test_files_that_are_no_model_and_devices_that_are_not_there(tmp_path: Path) -> None:
