@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from memory import mask, portrait
+from timing import best
 
 from relume.evaluate import Evaluator, Settings
 from relume.frames import Shot
@@ -42,12 +43,7 @@ def reference(evaluator: Evaluator) -> float:
 
     plate = evaluator.evaluate("plate", 1).rgb.astype(np.float64)
     matte = evaluator.evaluate("matte.matte", 1).pixels[..., 0].astype(np.float64)
-    best = np.inf
-    for _ in range(ROUNDS):
-        start = time.perf_counter()
-        estimate_foreground_ml(plate, matte)
-        best = min(best, time.perf_counter() - start)
-    return float(best)
+    return best(lambda: estimate_foreground_ml(plate, matte), ROUNDS)
 
 
 def main() -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 
 import numpy as np
 from scipy import ndimage, signal
+from timing import best
 
 from relume.compositing.convolve import aperture, convolve, gaussian
 from relume.compositing.defocus import Lens, defocus
@@ -34,16 +34,6 @@ def pictures() -> tuple[Image, Image, Image]:
         Image(alpha, ("A",), colour=DATA),
         Image(cut, ("R", "G", "B", "A"), alpha="premultiplied"),
     )
-
-
-def best(work: Callable[[], object]) -> float:
-    """Return the shortest wall time in seconds."""
-    times = []
-    for _ in range(RUNS):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return min(times)
 
 
 def main() -> None:
@@ -80,8 +70,8 @@ def main() -> None:
     print(f"Finish at {WIDTH}×{HEIGHT}, {threads} threads, best of {RUNS}\n")
     print("| what | s | SciPy or NumPy alone, s |\n|---|---:|---:|")
     for name, work, plain in rows:
-        reference = f"{best(plain):.2f}" if plain else ""
-        print(f"| {name} | {best(work):.2f} | {reference} |", flush=True)
+        reference = f"{best(plain, RUNS):.2f}" if plain else ""
+        print(f"| {name} | {best(work, RUNS):.2f} | {reference} |", flush=True)
     laid = make_grain(grain, HEIGHT, WIDTH, 0, 1) * grain.strength(plate.pixels)
     print(f"\nGrain of 0.01 measured and made again: {laid.std():.4f}")
 

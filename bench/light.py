@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 
 import numpy as np
+from timing import best
 
 from relume.image import Image
 from relume.light import latlong
@@ -69,16 +71,12 @@ def main() -> None:
     print("|---|---:|---:|---:|---:|---:|---:|---:|")
     for width, height in SIZES:
         light = environment(height)
-        prefilter(light, threads=threads)
-        times = []
-        for _ in range(RUNS):
-            start = time.perf_counter()
-            maps = prefilter(light, threads=threads)
-            times.append(time.perf_counter() - start)
+        taken = best(partial(prefilter, light, threads=threads), RUNS)
+        maps = prefilter(light, threads=threads)
         error, seconds = errors(light, maps, 20 if height < 1000 else 6)
         aim = str(AIM) if width == 4096 else ""
         print(
-            f"| {width}×{height} | {1000 * min(times):.0f} | {aim} "
+            f"| {width}×{height} | {1000 * taken:.0f} | {aim} "
             f"| {seconds * maps.diffuse[..., 0].size:.0f} | "
             + " | ".join(f"{value:.1e}" for value in error)
             + " |",

@@ -7,14 +7,13 @@ depend on what it sees, only the number of refined tiles does, and it is printed
 from __future__ import annotations
 
 import os
-import time
 import warnings
-from collections.abc import Callable
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 import numpy as np
 import torch
+from timing import best
 
 from relume.exposure import measure_anchor
 from relume.image import Image
@@ -41,17 +40,6 @@ def frame() -> tuple[Image, np.ndarray, np.ndarray]:
     alpha = np.clip((420 + 18 * wisps[0, 0].numpy() - radius) / 40 + 0.5, 0, 1).astype(np.float32)
     plate = alpha[..., None] * front + (1 - alpha[..., None]) * back
     return Image(plate.astype(np.float32), ("R", "G", "B")), alpha, front
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """Return the shortest of some runs, after one to warm up."""
-    work()
-    times = []
-    for _ in range(RUNS):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return min(times)
 
 
 def network() -> tuple[MatteNet, str]:
@@ -102,11 +90,11 @@ def main() -> None:
         estimate_matte(plate, anchor, guide, model)
 
     rows = [
-        ("matte with trimap, coarse only", seconds(coarse), ""),
-        ("matte with trimap, refined", seconds(refined), ""),
-        ("foreground", seconds(ours), "ours"),
-        ("foreground, pymatting estimate_foreground_ml", seconds(theirs), "pymatting"),
-        ("matte and foreground", seconds(whole), ""),
+        ("matte with trimap, coarse only", best(coarse, RUNS), ""),
+        ("matte with trimap, refined", best(refined, RUNS), ""),
+        ("foreground", best(ours, RUNS), "ours"),
+        ("foreground, pymatting estimate_foreground_ml", best(theirs, RUNS), "pymatting"),
+        ("matte and foreground", best(whole, RUNS), ""),
     ]
     print(
         f"1080p, {torch.get_num_threads()} threads, best of {RUNS}; {which}; "

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
+from timing import best
 
 from relume.geometry.camera import reflect
 from relume.image import Image
@@ -68,17 +67,6 @@ def plain(transport: Transport, light: LightMaps) -> np.ndarray:
     return out.reshape(HEIGHT, WIDTH, 3)
 
 
-def best(work: Callable[[], object], runs: int = RUNS) -> float:
-    """Return the shortest wall time in milliseconds: the others were disturbed."""
-    work()
-    times = []
-    for _ in range(runs):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return 1000 * min(times)
-
-
 def main() -> None:
     threads = len(os.sched_getaffinity(0))
     maps = prefilter(draw(PRESETS["rembrandt"]), threads=threads)
@@ -101,10 +89,10 @@ def main() -> None:
             prepared.normal(fresh, len(maps.diffuse), threads)
             prepared.mirror(fresh, len(maps.diffuse), threads)
 
-        fast = best(change)
-        passes = best(lambda: change(True), 3)
-        preparing = best(once, 3)
-        reference = best(partial(plain, transport, light), 2)
+        fast = 1000 * best(change, RUNS)
+        passes = 1000 * best(lambda: change(True), 3)
+        preparing = 1000 * best(once, 3)
+        reference = 1000 * best(partial(plain, transport, light), 2)
         difference = np.abs(change().pixels[..., :3] - plain(transport, light)).max()
         print(
             f"| {covered:.0%} | {fast:.0f} | {aim} | {passes:.0f} | {preparing:.0f} "
