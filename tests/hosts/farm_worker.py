@@ -1,10 +1,11 @@
-"""Nodes that are slow or end their process, and a worker that knows them."""
+"""Nodes that are slow or end their process, graphs of them, and a worker that knows them."""
 
 from __future__ import annotations
 
 import os
 import signal
 import time
+from typing import Any
 
 from relume.context import Context
 from relume.errors import InputError
@@ -77,6 +78,21 @@ class Expose(Node):
     def compute(self, ctx: Context, image: Image, anchor: float) -> Image:
         """Expose."""
         return image.like(image.pixels * 2.0**anchor)
+
+
+def chain(**nodes: dict[str, Any]) -> dict[str, Any]:
+    """Return plate → nodes given, each reading the one before → out/x.####.exr."""
+    before = "plate"
+    found: dict[str, Any] = {"plate": {"type": "read", "knobs": {"file": "plate.####.exr"}}}
+    for name, node in nodes.items():
+        found[name] = {"inputs": {"image": before}} | node
+        before = name
+    found["out"] = {
+        "type": "write",
+        "knobs": {"file": "out/x.####.exr", "depth": "float"},
+        "inputs": {"layers": {"rgba": before}},
+    }
+    return {"relume": 1, "nodes": found}
 
 
 REGISTRY = Registry([*PRODUCT.values(), Slow, Poison, Fickle, Expose])

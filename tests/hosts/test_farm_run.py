@@ -46,17 +46,7 @@ REGISTRY = farm_worker.REGISTRY
 
 def graph(**nodes: dict[str, Any]) -> Graph:
     """Return plate → nodes given, each reading the one before → out/x.####.exr."""
-    before = "plate"
-    all_nodes: dict[str, Any] = {"plate": {"type": "read", "knobs": {"file": "plate.####.exr"}}}
-    for name, node in nodes.items():
-        all_nodes[name] = {"inputs": {"image": before}} | node
-        before = name
-    all_nodes["out"] = {
-        "type": "write",
-        "knobs": {"file": "out/x.####.exr", "depth": "float"},
-        "inputs": {"layers": {"rgba": before}},
-    }
-    return Graph.from_json(json.dumps({"relume": 1, "nodes": all_nodes}), REGISTRY)
+    return Graph.from_json(json.dumps(farm_worker.chain(**nodes)), REGISTRY)
 
 
 def evaluator(document: Graph, last: int = 8, **kwargs: Any) -> Evaluator:

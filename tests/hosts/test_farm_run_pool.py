@@ -50,18 +50,8 @@ START = Processes(1, (sys.executable, str(WORKER)))
 
 def job(frames: range, **nodes: dict[str, Any]) -> Chunk:
     """Return a job: plate → nodes given, each reading the one before → out/x.####.exr."""
-    before = "plate"
-    found: dict[str, Any] = {"plate": {"type": "read", "knobs": {"file": "plate.####.exr"}}}
-    for name, node in nodes.items():
-        found[name] = {"inputs": {"image": before}} | node
-        before = name
-    found["out"] = {
-        "type": "write",
-        "knobs": {"file": "out/x.####.exr", "depth": "float"},
-        "inputs": {"layers": {"rgba": before}},
-    }
     shot = str(Shot(frames[0], frames[-1]))
-    text = json.dumps({"relume": 1, "shot": shot, "nodes": found})
+    text = json.dumps(farm_worker.chain(**nodes) | {"shot": shot})
     document = Graph.from_json(text, REGISTRY).to_json(REGISTRY)
     return Chunk(document, shot, tuple(frames), options=Options(retries=2, delay=0.01))
 
