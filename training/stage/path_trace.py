@@ -2,7 +2,8 @@
 
 Runs inside the interpreter that has `bpy` (`pip install bpy==4.5.*`, a virtual environment of its
 own because it pins another numpy), so it imports nothing of relume:
-`python path_trace.py JOB.npz OUT_PREFIX` writes OUT_PREFIX_0.exr, OUT_PREFIX_1.exr …, one a light.
+`python path_trace.py JOB.npz OUT_PREFIX` writes OUT_PREFIX_0.exr, OUT_PREFIX_1.exr …, one a light,
+and OUT_PREFIX_coverage.exr where the job asks for it.
 `relume.training.stage.validation` writes the job and reads the pictures. (It must not be called
 `cycles`: Blender would import it in place of its renderer.)
 """
@@ -39,6 +40,30 @@ def main(job_path: str, prefix: str) -> None:
         texture.image = picture(f"light{k}", job[f"light{k}"])
         scene.render.filepath = f"{prefix}_{k}.exr"
         bpy.ops.render.render(write_still=True)
+    if "coverage" in job:
+        coverage(scene, int(job["coverage"]))
+        scene.render.filepath = f"{prefix}_coverage.exr"
+        bpy.ops.render.render(write_still=True)
+
+
+def coverage(scene: Any, samples: int) -> None:
+    """Make everything shine evenly, so that the picture is its own alpha and edges get all samples.
+
+    Alpha is never denoised, and adaptive sampling looks at colour alone: noise of a colour pass
+    that is good enough to denoise would be noise of the matte.
+    """
+    white = bpy.data.materials.new("white")
+    white.use_nodes = True
+    nodes, links = white.node_tree.nodes, white.node_tree.links
+    nodes.clear()
+    glow, output = nodes.new("ShaderNodeEmission"), nodes.new("ShaderNodeOutputMaterial")
+    links.new(glow.outputs["Emission"], output.inputs["Surface"])
+    bpy.context.view_layer.material_override = white
+    scene.cycles.use_denoising = False
+    scene.cycles.samples = samples
+    scene.cycles.adaptive_min_samples = min(64, samples)
+    scene.cycles.adaptive_threshold = 0.003
+    scene.cycles.max_bounces = 0
 
 
 def settings(scene: Any, job: dict[str, Any]) -> None:

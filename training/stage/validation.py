@@ -163,6 +163,28 @@ def job(
     return stored
 
 
+def run(bpy: Path, stored: dict[str, NDArray[np.generic]], folder: Path) -> None:
+    """Have Cycles render a job into a folder: out_0.exr, out_1.exr and so on.
+
+    Raises:
+        InputError: Cycles cannot be run.
+    """
+    work = folder / "job.npz"
+    np.savez(work, allow_pickle=False, **stored)
+    script = Path(__file__).with_name("path_trace.py")
+    done = subprocess.run(
+        [str(bpy), str(script), str(work), str(folder / "out")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise InputError(
+            f"Cycles failed on view {int(stored['seed'])}: {done.stderr.strip()[-400:]}",
+            way_out="Give --bpy a Python 3.11 with bpy 4.5 installed",
+        )
+
+
 def read_picture(path: Path) -> tuple[F32, F32, F32]:
     """Read Cycles' multi-layer file: premultiplied RGB, alpha, and camera-space normals."""
     import OpenImageIO as oiio
@@ -206,21 +228,7 @@ def trace(
         envs.rotated(envs.read(name, 1024), turn) for name, turn in zip(chosen, turns, strict=True)
     ]
     with tempfile.TemporaryDirectory() as folder:
-        work = Path(folder) / "job.npz"
-        stored = job(subject, camera, size, lights, samples, threads, number)
-        np.savez(work, allow_pickle=False, **stored)
-        script = Path(__file__).with_name("path_trace.py")
-        done = subprocess.run(
-            [str(bpy), str(script), str(work), str(Path(folder) / "out")],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise InputError(
-                f"Cycles failed on view {number}: {done.stderr.strip()[-400:]}",
-                way_out="Give --bpy a Python 3.11 with bpy 4.5 installed",
-            )
+        run(bpy, job(subject, camera, size, lights, samples, threads, number), Path(folder))
         pictures, agreement = [], []
         for k in range(count):
             rgb, alpha, normals = read_picture(Path(folder) / f"out_{k}.exr")
