@@ -31,6 +31,7 @@ _Picture = NDArray[np.float32]
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
     default="demo",
     show_default=True,
     help="Folder of the pictures.",

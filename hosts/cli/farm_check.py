@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 )
 @click.argument("out", required=False, type=click.Path())
 @range_options
-@click.option("--graph", type=click.Path(), help="Graph that should have made the files.")
+@click.option(
+    "--graph", type=click.Path(), metavar="FILE", help="Graph that should have made the files."
+)
 @set_option
 @click.option("--allow-jumps", is_flag=True, help="Let frames pass that stand out, as flashes do.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
@@ -75,17 +77,24 @@ def verify(
 )
 @click.argument("out", type=click.Path())
 @range_options
-@click.option("--html", required=True, type=click.Path(dir_okay=False), help="Page to write.")
-@click.option("--plate", type=click.Path(), help="Plate to wipe against.")
-@click.option("--log", "log_file", type=click.Path(), help="Log of `relume run --log`.")
+@click.option(
+    "--html", required=True, type=click.Path(dir_okay=False), metavar="FILE", help="Page to write."
+)
+@click.option("--plate", type=click.Path(), metavar="FILE", help="Plate to wipe against.")
+@click.option(
+    "--log", "log_file", type=click.Path(), metavar="FILE", help="Log of `relume run --log`."
+)
 @click.option(
     "--samples",
     type=click.IntRange(min=1, max=100),
+    metavar="N",
     default=6,
     show_default=True,
     help="Frames to show, beside those that stand out.",
 )
-@click.option("--graph", type=click.Path(), help="Graph that should have made the files.")
+@click.option(
+    "--graph", type=click.Path(), metavar="FILE", help="Graph that should have made the files."
+)
 @set_option
 @debug_option
 def report(

@@ -22,11 +22,20 @@ from relume.hosts.cli.options import device_option, range_options, set_option
 @click.argument("graph", type=click.Path())
 @range_options
 @set_option
-@click.option("--out", type=click.Path(), required=True, help="Folder of the bundle; a new one.")
-@click.option("--name", help="What the scheduler calls the job.  [default: the graph's name]")
+@click.option(
+    "--out",
+    type=click.Path(),
+    metavar="FOLDER",
+    required=True,
+    help="Folder of the bundle; a new one.",
+)
+@click.option(
+    "--name", metavar="NAME", help="What the scheduler calls the job.  [default: the graph's name]"
+)
 @click.option(
     "--chunk",
     type=click.IntRange(min=1),
+    metavar="N",
     default=10,
     show_default=True,
     help="Frames a task renders.",
@@ -34,6 +43,7 @@ from relume.hosts.cli.options import device_option, range_options, set_option
 @click.option(
     "--threads",
     type=click.IntRange(min=1),
+    metavar="N",
     default=1,
     show_default=True,
     help="Threads of a task; the same number gives the same bits.",
@@ -85,7 +95,9 @@ def bundle(
     help="Frames as Open Job Description writes them: 1001-1010:2,1020.",
 )
 @set_option
-@click.option("--threads", type=click.IntRange(min=1), default=1, help="Threads to use.")
+@click.option(
+    "--threads", type=click.IntRange(min=1), metavar="N", default=1, help="Threads to use."
+)
 @click.option("--overwrite", is_flag=True, help="Replace files relume did not write.")
 @click.option("--verify", "check", is_flag=True, help="Verify what was rendered instead.")
 @click.option(

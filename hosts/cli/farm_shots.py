@@ -18,19 +18,28 @@ from relume.hosts.cli.options import device_option, farm_options, job_options, s
     )
 )
 @click.argument("timeline", type=click.Path())
-@click.option("--graph", required=True, type=click.Path(), help="Graph of every shot.")
+@click.option(
+    "--graph", required=True, type=click.Path(), metavar="FILE", help="Graph of every shot."
+)
 @click.option(
     "--handles",
     type=click.IntRange(min=0),
+    metavar="N",
     default=0,
     show_default=True,
     help="Frames to render around the cut, where the plate has them.",
 )
-@click.option("--overrides", type=click.Path(), help='JSON: {"sh010": {"node.knob": value}}.')
-@click.option("--only", multiple=True, metavar="SHOT", help="Render this shot; may be repeated.")
-@click.option("--rate", type=float, help="Frames a second of an EDL.  [default: 24]")
 @click.option(
-    "--plate-node", default="plate", show_default=True, help="Node that reads a shot's plate."
+    "--overrides", type=click.Path(), metavar="FILE", help='JSON: {"sh010": {"node.knob": value}}.'
+)
+@click.option("--only", multiple=True, metavar="SHOT", help="Render this shot; may be repeated.")
+@click.option("--rate", type=float, metavar="FPS", help="Frames a second of an EDL.  [default: 24]")
+@click.option(
+    "--plate-node",
+    metavar="NAME",
+    default="plate",
+    show_default=True,
+    help="Node that reads a shot's plate.",
 )
 @click.option("--list", "listing", is_flag=True, help="List the shots instead of rendering them.")
 @set_option

@@ -32,13 +32,15 @@ def command() -> None:
     )
 )
 @click.argument("template", required=False, default="relight")
-@click.option("--out", type=click.Path(), help="File to write; stdout where it is left out.")
+@click.option(
+    "--out", type=click.Path(), metavar="FILE", help="File to write; stdout where it is left out."
+)
 @click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
 @debug_option
 def new(template: str, out: str | None, overwrite: bool) -> None:
     """Print a graph to start from.
 
-    TEMPLATE is relight (the default), matte, normals, albedo, light, analyse or shade.
+    TEMPLATE is relight (the default), matte, normals, albedo, defocus, light, analyse or shade.
     """
     if template not in recipes.TEMPLATES:
         known = ", ".join(recipes.TEMPLATES)

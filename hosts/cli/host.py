@@ -14,6 +14,7 @@ _folder = click.option(
     "--dir",
     "folder",
     type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
     help="Folder to use; where the application looks by default.",
 )
 _name = click.argument("name", type=click.Choice(list(hosts.HOSTS)))

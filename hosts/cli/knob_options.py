@@ -41,7 +41,8 @@ def knob_option(
     if isinstance(declared, Choice):
         choices = click.Choice([choice for choice in declared.choices if choice])
         return click.option(*flags, name, type=choices, help=words)
-    metavar = _METAVARS.get(type(declared)) or declared.unit.upper() or declared.kind.upper()
+    kind = declared.kind.removeprefix("optional_")
+    metavar = _METAVARS.get(type(declared)) or (declared.unit or kind).upper()
     return click.option(*flags, name, metavar=metavar, callback=_reads(declared), help=words)
 
 

@@ -25,17 +25,28 @@ def _folder(ctx: click.Context, parameter: click.Parameter, value: bool) -> None
     )
 )
 @click.argument("out", type=click.Path())
-@click.option("--to", required=True, type=click.Path(file_okay=False), help="Folder of versions.")
-@click.option("--name", required=True, help="What it is called; TO/NAME/v001 is a version.")
+@click.option(
+    "--to",
+    required=True,
+    type=click.Path(file_okay=False),
+    metavar="FOLDER",
+    help="Folder of versions.",
+)
+@click.option(
+    "--name", metavar="NAME", required=True, help="What it is called; TO/NAME/v001 is a version."
+)
 @click.option(
     "--number",
     "version",
     type=click.IntRange(min=1),
+    metavar="N",
     default=None,
     help="Number of the version.  [default: the next]",
 )
 @click.option("--cut", metavar="FIRST-LAST", help="The cut; all its frames must be there.")
-@click.option("--handles", type=click.IntRange(min=0), default=0, help="Frames around the cut.")
+@click.option(
+    "--handles", type=click.IntRange(min=0), metavar="N", default=0, help="Frames around the cut."
+)
 @click.option("--rate", metavar="FPS", help="Frame rate the files must say: 24, 24000/1001.")
 @click.option(
     "--depth",
@@ -46,16 +57,23 @@ def _folder(ctx: click.Context, parameter: click.Parameter, value: bool) -> None
 )
 @click.option("--colour", metavar="ID", help="Colour space the files must be in: lin_ap1_scene.")
 @click.option("--size", metavar="WxH", help="Size the frames must have.")
-@click.option("--pixel-aspect", type=float, help="Width of a pixel over its height.")
-@click.option("--graph", type=click.Path(), help="Graph that should have made the files.")
+@click.option(
+    "--pixel-aspect", type=float, metavar="RATIO", help="Width of a pixel over its height."
+)
+@click.option(
+    "--graph", type=click.Path(), metavar="FILE", help="Graph that should have made the files."
+)
 @click.option(
     "--plugins",
     "folders",
     multiple=True,
     type=click.Path(exists=True, file_okay=False),
+    metavar="FOLDER",
     help="Further folder of pyblish plug-ins; those in PYBLISHPLUGINPATH take part as well.",
 )
-@click.option("--target", "targets", multiple=True, help="Target of pyblish beside default.")
+@click.option(
+    "--target", "targets", metavar="NAME", multiple=True, help="Target of pyblish beside default."
+)
 @click.option(
     "--plugin-folder",
     is_flag=True,

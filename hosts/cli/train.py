@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from relume.training.trainer import Plan, Result
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
+FOLDER.name = "folder"
 
 data_option = click.option(
     "--data", type=FOLDER, required=True, help="Folder of lit views, from `relume train light`."
@@ -45,16 +46,27 @@ plan_options = several(
     click.option(
         "--minutes",
         type=click.FloatRange(min=0, min_open=True),
+        metavar="MINUTES",
         help="Minutes to train in all; the learning rate follows the clock.",
     ),
     click.option(
         "--steps",
         type=click.IntRange(min=1),
+        metavar="N",
         help="Steps to train in all.  [default: 20000]",
     ),
-    click.option("--seed", type=click.IntRange(min=0), help="Seed of everything.  [default: 1]"),
-    click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Learning rate."),
-    click.option("--threads", type=click.IntRange(min=1), help="Threads.  [default: 1]"),
+    click.option(
+        "--seed", type=click.IntRange(min=0), metavar="N", help="Seed of everything.  [default: 1]"
+    ),
+    click.option(
+        "--rate",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="NUMBER",
+        help="Learning rate.",
+    ),
+    click.option(
+        "--threads", type=click.IntRange(min=1), metavar="N", help="Threads.  [default: 1]"
+    ),
     click.option("--device", metavar="DEVICE", help="cpu, cuda …  [default: cpu]"),
     click.option(
         "--half/--full",
@@ -64,6 +76,7 @@ plan_options = several(
     click.option(
         "--echo",
         type=click.IntRange(min=1),
+        metavar="N",
         help="How often a batch is used, where making one takes long.  [default: 1]",
     ),
 )
@@ -103,10 +116,18 @@ def lab() -> Iterator[None]:
 @command.command(epilog=example("relume train views --out stage --split train --count 400"))
 @click.option("--out", type=FOLDER, required=True, help="Folder of the views.")
 @split_option
-@click.option("--count", type=click.IntRange(min=1), default=100, show_default=True, help="Views.")
+@click.option(
+    "--count",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=100,
+    show_default=True,
+    help="Views.",
+)
 @click.option(
     "--seed",
     type=click.IntRange(min=0),
+    metavar="N",
     default=1,
     show_default=True,
     help="Seed of poses, clothes and cameras.",
@@ -312,6 +333,7 @@ def release(data: Path, runs: Path, out: Path) -> None:
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
     required=True,
     help="ONNX file to write.",
 )
@@ -350,6 +372,7 @@ def evaluate(data: Path) -> None:
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
     default="curves.png",
     show_default=True,
     help="PNG to write.",
@@ -370,12 +393,15 @@ def curves(runs: Path, out: Path) -> None:
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
     default="preview.png",
     show_default=True,
     help="PNG to write.",
 )
-@click.option("--first", type=click.IntRange(min=0), default=0, help="First view drawn.")
-@click.option("--count", type=click.IntRange(min=1), default=8, help="Views drawn.")
+@click.option(
+    "--first", type=click.IntRange(min=0), metavar="N", default=0, help="First view drawn."
+)
+@click.option("--count", type=click.IntRange(min=1), metavar="N", default=8, help="Views drawn.")
 @debug_option
 def preview(data: Path, split: str, out: Path, first: int, count: int) -> None:
     """Draw views as a sheet to look at: alpha, normals, albedo, and some lights."""

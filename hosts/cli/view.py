@@ -84,6 +84,7 @@ _BEHIND = ("background", "background__colour", "background__offset", "over__fit"
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
+    metavar="PORT",
     default=0,
     help="Port of this machine to listen at.  [default: any that is free]",
 )

@@ -19,9 +19,11 @@ from relume.nodes.registry import REGISTRY
 @click.option(
     "--idle",
     type=click.FloatRange(min=0),
+    metavar="SECONDS",
     default=900.0,
     show_default=True,
     envvar="RELUME_WORKER_IDLE",
+    show_envvar=True,
     help="Seconds without a request after which it ends; 0 for never.",
 )
 @click.option(
@@ -29,24 +31,29 @@ from relume.nodes.registry import REGISTRY
     type=click.FloatRange(min=0),
     metavar="GIB",
     envvar="RELUME_WORKER_MEMORY",
+    show_envvar=True,
     help="GiB it may hold: caches give way first, then the render fails. 0 for no limit. "
-    "[default: half of what there is]",
+    " [default: half of what there is]",
 )
 @click.option(
     "--threads",
     type=click.IntRange(min=0),
+    metavar="N",
     default=0,
     envvar="RELUME_WORKER_THREADS",
-    help="Threads of a network. [default: every core]",
+    show_envvar=True,
+    help="Threads of a network.  [default: every core]",
 )
 @click.option(
     "--device",
+    metavar="DEVICE",
     default="cpu",
     show_default=True,
     envvar="RELUME_WORKER_DEVICE",
+    show_envvar=True,
     help="Where networks run: cpu, cuda, cuda:1, mps.",
 )
-@click.option("--tcp", is_flag=True, help="Listen on the loopback interface, as on Windows.")
+@click.option("--tcp", is_flag=True, help="Listen on the loopback interface, not at a socket file.")
 @click.option("--stop", is_flag=True, help="End the worker that runs.")
 @debug_option
 def command(
