@@ -77,9 +77,7 @@ def verify(
 )
 @click.argument("out", type=click.Path())
 @range_options
-@click.option(
-    "--html", required=True, type=click.Path(dir_okay=False), metavar="FILE", help="Page to write."
-)
+@click.option("--html", required=True, type=click.Path(dir_okay=False), help="Page to write.")
 @click.option("--plate", type=click.Path(), metavar="FILE", help="Plate to wipe against.")
 @click.option(
     "--log", "log_file", type=click.Path(), metavar="FILE", help="Log of `relume run --log`."

@@ -333,7 +333,6 @@ def release(data: Path, runs: Path, out: Path) -> None:
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
     required=True,
     help="ONNX file to write.",
 )
@@ -372,7 +371,6 @@ def evaluate(data: Path) -> None:
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
     default="curves.png",
     show_default=True,
     help="PNG to write.",
@@ -393,7 +391,6 @@ def curves(runs: Path, out: Path) -> None:
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
     default="preview.png",
     show_default=True,
     help="PNG to write.",
