@@ -197,6 +197,26 @@ def grow(
     return _clump_and_curl(style, points, frame, rng)
 
 
+def fallen(roots: F32, out: F32, up: F32, length: float, rng: np.random.Generator) -> F32:
+    """Grow beard hair, which leaves the skin and falls.
+
+    Args:
+        roots: S×3 points of the skin.
+        out: S×3 its normals there.
+        up: the head's upward direction.
+        length: of the longest hairs, decimetres.
+        rng: source of randomness.
+
+    Returns:
+        S×5×3 points along the hairs.
+    """
+    fall = unit(out * 0.6 - up + rng.normal(0, 0.25, out.shape))
+    sizes = length * rng.uniform(0.6, 1.1, (len(roots), 1, 1))
+    along = np.linspace(0, 1, 5)[None, :, None]
+    points = roots[:, None] + sizes * (along * out[:, None] * 0.5 + along**1.5 * fall[:, None])
+    return points.astype(np.float32)
+
+
 def _clump_and_curl(style: Style, points: F32, frame: F32, rng: np.random.Generator) -> F32:
     count, knots, _ = points.shape
     along = np.linspace(0.0, 1.0, knots, dtype=np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +11,7 @@ from relume.training.stage import body as bodies
 from relume.training.stage import cloth as cloths
 from relume.training.stage import hair as hairs
 from relume.training.stage.assets import makehuman, read_obj
+from relume.training.stage.extras import Extras
 from relume.training.stage.geometry import (
     CLOTH,
     F32,
@@ -47,6 +49,9 @@ class Subject:
     meta: dict[str, object] = field(default_factory=dict)
 
 
+Wear = Callable[[bodies.Body, F32, Mesh, list[cloths.Cloth]], Extras]
+"""Puts things on a body: the posed body, its morphed vertices at rest, its skin, its cloths."""
+
 _MALE = (
     "male_casualsuit01",
     "male_casualsuit02",
@@ -65,13 +70,14 @@ _FEMALE = (
 )
 
 
-def make_subject(person: int, style: int, pose: int) -> Subject:
+def make_subject(person: int, style: int, pose: int, wear_also: Wear | None = None) -> Subject:
     """Build a person.
 
     Args:
         person: seed of body, skin and face; the subject's id.
         style: seed of the hair; the hair's id.
         pose: seed of expression, pose and clothes.
+        wear_also: adds glasses, hats and hands; without it there are none.
     """
     rng = np.random.default_rng([11, person])
     female = bool(rng.random() < 0.5)
@@ -109,41 +115,61 @@ def make_subject(person: int, style: int, pose: int) -> Subject:
     _paint(skin, complexion, hair_style, stubble)
     skin.bump = 0.05 + 0.10 * age
     meshes = [skin, *garments, *_mouth_and_eyes(body, complexion.tone, mouth_open, eye_rng)]
-    strands: list[tuple[F32, F32, float]] = []
+    added = Extras() if wear_also is None else wear_also(body, vertices, skin, patterns)
     grown = _hair(body, hair_style, meshes[: 1 + len(garments)], look)
     if stubble > 0.3 and look.random() < 0.7:
         grown.append(_beard(body, hair_style, skin, look))
+    subject = Subject([*meshes, *added.meshes], [], patterns, body.eyes, {})
+    dressed(subject, added.trimmed(grown), body.skull, look)
+    cloth_shine = float(wear.uniform(0.1, 0.5))
+    subject.lobes = lobes(shine, cloth_shine)
+    subject.meta = {
+        "subject": person,
+        "hair": style,
+        "pose": pose,
+        "female": female,
+        "age": round(age, 3),
+        "tone": round(complexion.tone, 4),
+        "hair_style": hair_style.name,
+        "hair_colour": [round(c, 4) for c in hair_style.colour],
+        "head_turn": [round(t, 2) for t in turn],
+    }
+    if wear_also is not None:
+        subject.meta["extras"] = added.names
+    return subject
+
+
+def lobes(skin: float, cloth: float) -> dict[int, list[tuple[int, float]]]:
+    """Return the specular lobes of each label for the shine of a skin and of a cloth."""
+    return {
+        1: [(8, 0.35 * skin), (16, 0.35 * skin), (64, 0.2 * skin)],
+        2: [(16, 1.0)],
+        3: [(8, cloth)],
+        4: [(256, 1.0), (32, 0.4)],
+    }
+
+
+def dressed(
+    subject: Subject,
+    grown: list[tuple[F32, F32, float]],
+    skull: F32,
+    rng: np.random.Generator,
+) -> None:
+    """Give a subject its strands, and the ribbons that rays see of them. In place.
+
+    Args:
+        subject: who.
+        grown: strands, their colours and their width, for each growth.
+        skull: centre of the skull.
+        rng: turns the ribbons.
+    """
     for points, colours, width in grown:
-        outward = points - (body.skull + np.array([0, -0.2, -0.1], np.float32))
+        outward = points - (skull + np.array([0, -0.2, -0.1], np.float32))
         # Hair that hangs below the skull faces sideways, not down.
         outward[..., 1] *= np.where(outward[..., 1] < 0.0, 0.25, 1.0)
         outward = unit(outward)
-        strands.append((points, colours, width))
-        meshes.append(hairs.ribbons(points, colours, width, outward, look))
-    cloth_shine = float(wear.uniform(0.1, 0.5))
-    return Subject(
-        meshes=meshes,
-        strands=strands,
-        patterns=patterns,
-        eyes=body.eyes,
-        lobes={
-            1: [(8, 0.35 * shine), (16, 0.35 * shine), (64, 0.2 * shine)],
-            2: [(16, 1.0)],
-            3: [(8, cloth_shine)],
-            4: [(256, 1.0), (32, 0.4)],
-        },
-        meta={
-            "subject": person,
-            "hair": style,
-            "pose": pose,
-            "female": female,
-            "age": round(age, 3),
-            "tone": round(complexion.tone, 4),
-            "hair_style": hair_style.name,
-            "hair_colour": [round(c, 4) for c in hair_style.colour],
-            "head_turn": [round(t, 2) for t in turn],
-        },
-    )
+        subject.strands.append((points, colours, width))
+        subject.meshes.append(hairs.ribbons(points, colours, width, outward, rng))
 
 
 def _clothes(
@@ -187,19 +213,11 @@ def _clothes(
     return meshes, patterns, hidden
 
 
-def _mouth_and_eyes(
-    body: bodies.Body, tone: float, mouth_open: bool, rng: np.random.Generator
-) -> list[Mesh]:
-    """Return eyes with a coloured iris, teeth and tongue; dark skin seldom has light eyes."""
-    eyes, _ = bodies.fitted_mesh(
-        body, makehuman("eyes", "low-poly", "low-poly.mhclo"), OTHER, np.ones(3, np.float32)
-    )
-    texture = read_texture("eyes/materials/brown_eye.png", 512).copy()
-    saturation = (texture.max(-1) - texture.min(-1)) / np.maximum(texture.max(-1), 1e-3)
-    iris = smoothstep(0.45, 0.8, saturation)[..., None] * (texture[..., :1] > 0.01)
+def iris_colour(tone: float, rng: np.random.Generator) -> F32:
+    """Draw the linear albedo of an iris; dark skin seldom has light eyes."""
     pale = 1.0 - tone
     share = np.array([0.5 + tone, 0.15, 0.15 * pale, 0.1 * pale, 0.1 * pale])
-    colour = np.array(
+    colours = np.array(
         [
             [0.09, 0.040, 0.018],
             [0.16, 0.090, 0.035],
@@ -207,9 +225,23 @@ def _mouth_and_eyes(
             [0.10, 0.140, 0.070],
             [0.14, 0.155, 0.170],
         ]
-    )[rng.choice(5, p=share / share.sum())]
+    )
+    return np.asarray(colours[rng.choice(5, p=share / share.sum())], np.float32)
+
+
+def _mouth_and_eyes(
+    body: bodies.Body, tone: float, mouth_open: bool, rng: np.random.Generator
+) -> list[Mesh]:
+    """Return eyes with a coloured iris, teeth and tongue."""
+    eyes, _ = bodies.fitted_mesh(
+        body, makehuman("eyes", "low-poly", "low-poly.mhclo"), OTHER, np.ones(3, np.float32)
+    )
+    texture = read_texture("eyes/materials/brown_eye.png", 512).copy()
+    saturation = (texture.max(-1) - texture.min(-1)) / np.maximum(texture.max(-1), 1e-3)
+    iris = smoothstep(0.45, 0.8, saturation)[..., None] * (texture[..., :1] > 0.01)
+    colour = iris_colour(tone, rng)
     grain = texture[..., :1] / 0.12
-    texture = texture * (1 - iris) + iris * np.clip(grain, 0.15, 1.2) * colour.astype(np.float32)
+    texture = texture * (1 - iris) + iris * np.clip(grain, 0.15, 1.2) * colour
     eyes.texture = np.asarray(np.clip(texture, 0.004, 0.8), np.float32)
     teeth, _ = bodies.fitted_mesh(
         body,
@@ -306,12 +338,8 @@ def _beard(
     corners = skin.faces[face]
     roots = np.einsum("sk,skc->sc", weights, skin.vertices[corners])
     out = unit(np.einsum("sk,skc->sc", weights, skin.normals[corners]))
-    fall = unit(out * 0.6 - body.head[:, 1] + rng.normal(0, 0.25, out.shape))
-    sizes = length * rng.uniform(0.6, 1.1, (count, 1, 1))
-    along = np.linspace(0, 1, 5)[None, :, None]
-    points = roots[:, None] + sizes * (along * out[:, None] * 0.5 + along**1.5 * fall[:, None])
-    colours = hairs.strand_colours(style, count, rng)
-    return points.astype(np.float32), colours, 0.0026
+    points = hairs.fallen(roots, out, body.head[:, 1], length, rng)
+    return points, hairs.strand_colours(style, count, rng), 0.0026
 
 
 def _brows(
