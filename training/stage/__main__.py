@@ -16,6 +16,7 @@ def main() -> None:
     make.add_argument("out", type=Path)
     make.add_argument("--split", choices=("train", "val", "test"), default="train")
     make.add_argument("--count", type=int, default=100)
+    make.add_argument("--first", type=int, default=0, help="number of the first view")
     make.add_argument("--seed", type=int, default=1)
     make.add_argument("--size", type=int, nargs=2, default=(256, 256), metavar=("H", "W"))
     make.add_argument("--worker", type=int, nargs=2, default=(0, 1), metavar=("I", "N"))
@@ -37,6 +38,7 @@ def main() -> None:
             (given.worker[0], given.worker[1]),
             given.refresh,
             lambda line: print(line, flush=True),
+            given.first,
         )
     else:
         from relume.training.stage.preview import write_preview

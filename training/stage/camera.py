@@ -52,8 +52,16 @@ class Camera:
         )
 
 
-def draw_camera(eyes: F32, rng: np.random.Generator) -> tuple[Camera, dict[str, float]]:
+def draw_camera(
+    eyes: F32, rng: np.random.Generator, tallest: float | None = None
+) -> tuple[Camera, dict[str, float]]:
     """Draw a camera for a person whose eyes are at `eyes`.
+
+    Args:
+        eyes: the point that framing hangs on.
+        rng: draws lens, framing and angles.
+        tallest: the most that the frame's height may hold, decimetres; wider framings are drawn
+            again within it.
 
     Returns:
         the camera and what was drawn.
@@ -66,6 +74,8 @@ def draw_camera(eyes: F32, rng: np.random.Generator) -> tuple[Camera, dict[str, 
             p=[0.4, 0.42, 0.18],
         )
     )
+    if tallest is not None and height > tallest:
+        height = float(rng.uniform(2.8, tallest))
     yaw = float(np.clip(rng.normal(0.0, 28.0), -60.0, 60.0))
     pitch = float(np.clip(rng.normal(0.0, 7.0), -18.0, 18.0))
     roll = float(np.clip(rng.normal(0.0, 4.0), -12.0, 12.0))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from relume.training.stage import cast
 from relume.training.stage.camera import draw_camera
 from relume.training.stage.dataset import View, split_seeds, write_view
 from relume.training.stage.render import render
@@ -24,15 +25,18 @@ def make_view(split: str, number: int, seed: int, size: tuple[int, int]) -> View
 
     Args:
         split: train, val or test.
-        number: counts the views of the split from 0.
+        number: counts the views of the split from 0; those from `cast.FIRST` on show the wide
+            cast.
         seed: of poses, clothes and cameras; people and hair depend on the number alone.
         size: height and width in pixels.
     """
     person, hair = split_seeds(split, number)
     key = ("train", "val", "test").index(split)
     rng = np.random.default_rng([seed, key, number])
-    subject = make_subject(person, hair, int(rng.integers(1 << 30)))
-    camera, drawn = draw_camera(subject.eyes, rng)
+    make = make_subject if number < cast.FIRST else cast.make_member
+    subject = make(person, hair, int(rng.integers(1 << 30)))
+    tallest = cast.TALLEST.get(str(subject.meta.get("framing")))
+    camera, drawn = draw_camera(subject.eyes, rng, tallest)
     view = render(subject, camera, size, rng)
     view.meta.update(stage=STAGE, split=split, number=number, seed=seed, camera=drawn)
     return view
@@ -52,24 +56,27 @@ def make_views(
     worker: tuple[int, int] = (0, 1),
     refresh: bool = False,
     progress: Callable[[str], None] = print,
+    first: int = 0,
 ) -> int:
     """Render the views of a split that are not on disk yet.
 
     Args:
         out: folder of the data set; views go to OUT/SPLIT/NUMBER.npz.
         split: train, val or test.
-        count: how many views the split shall hold.
+        count: how many views the split shall hold, from `first` on.
         seed: see `make_view`.
         size: height and width in pixels.
         worker: this process's position and how many there are; numbers are dealt out in turn.
         refresh: render views of an older version of the stage again, after the missing ones.
         progress: told one line a view.
+        first: number of the first view; `cast.FIRST` for the wide cast.
 
     Returns:
         how many views were rendered.
     """
     made = 0
-    paths = {n: Path(out) / split / f"{n:05d}.npz" for n in range(worker[0], count, worker[1])}
+    numbers = range(first + worker[0], first + count, worker[1])
+    paths = {n: Path(out) / split / f"{n:05d}.npz" for n in numbers}
     # New views first, then those of an older version of the stage.
     for number, path in sorted(paths.items(), key=lambda item: (item[1].exists(), item[0])):
         if path.exists() and not (refresh and _stale(path)):
