@@ -94,16 +94,16 @@ def recolour(subject: Subject, rng: Rng) -> Subject:
     rgb = subject.foreground
     _, height, width = rgb.shape
     gain = torch.ones_like(rgb)
-    if rng.random() < 0.5:
+    if rng.random() < 0.75:
         cloth = blur((subject.labels == CLOTH).float()[None], 0.7)[0]
         grey = rgb.mean(0, keepdim=True)
         covered = subject.labels == CLOTH
         level = float(grey[0][covered].median()) if bool(covered.any()) else 0.1
-        # Half of the new cloths forget the old colour altogether and keep only its light.
-        wanted = texture(rng, height, width) * float(np.exp(rng.normal(0.6, 0.6)))
+        # Most new cloths forget the old colour altogether and keep only its light.
+        wanted = outfit(rng, height, width) * float(np.exp(rng.normal(0.6, 0.6)))
         painted = grey / max(level, 1e-4) * wanted * float(grey.median() * 2 + 0.1)
-        rgb = rgb + (painted - rgb) * cloth if rng.random() < 0.5 else rgb
-        gain = gain + (colour(rng)[:, None, None] * 2.0 - 1.0) * cloth * float(rng.random() < 0.5)
+        rgb = rgb + (painted - rgb) * cloth if rng.random() < 0.75 else rgb
+        gain = gain + (colour(rng)[:, None, None] * 2.0 - 1.0) * cloth * float(rng.random() < 0.35)
     if rng.random() < 0.5:
         # Badges, straps, ties and pockets: what is on a person belongs to the person.
         cloth = blur((subject.labels == CLOTH).float()[None], 0.7)[0]
@@ -116,6 +116,27 @@ def recolour(subject: Subject, rng: Rng) -> Subject:
         tint = torch.from_numpy(np.exp(rng.normal([0.3, 0.1, -0.1], 0.6)).astype("f4"))
         gain = gain * (1 + (tint[:, None, None] - 1) * hair)
     return Subject(rgb * gain, subject.alpha, subject.labels, subject.floating)
+
+
+def outfit(rng: Rng, height: int, width: int) -> Tensor:
+    """Return a 3×H×W reflectance of clothes: one cloth, or several that meet in seams.
+
+    A jacket over a shirt, a yoke, sleeves, a harness: one garment a person teaches that clothes
+    end where their colour does.
+    """
+    whole = texture(rng, height, width)
+    y, x = torch.meshgrid(
+        torch.linspace(-1, 1, height), torch.linspace(-1, 1, width), indexing="ij"
+    )
+    for _ in range(int(rng.choice(4, p=[0.4, 0.3, 0.2, 0.1]))):
+        turn = float(rng.uniform(0, 2 * np.pi))
+        across = x * float(np.cos(turn)) + y * float(np.sin(turn)) - float(rng.normal(0, 0.35))
+        # Half a plane is a seam; a band is a strap, a belt or an open jacket's shirt.
+        if rng.random() < 0.5:
+            across = float(np.exp(rng.uniform(np.log(0.03), np.log(0.4)))) - across.abs()
+        part = (across * (width / 4) + 0.5).clamp(0, 1)
+        whole = whole + (texture(rng, height, width) - whole) * part
+    return whole
 
 
 def analytic(rng: Rng, size: int = 224) -> Subject:
@@ -187,7 +208,7 @@ def analytic(rng: Rng, size: int = 224) -> Subject:
     mouth = torch.exp(-((u / 0.3) ** 4 + ((v - 0.5) / 0.07) ** 2))
     skin_plane = skin_plane * (1 - mouth * torch.tensor([0.2, 0.5, 0.4])[:, None, None])
     folds = torch.exp(0.15 * noise_field(rng, size, size, octaves=4))
-    cloth_plane = texture(rng, size, size) * shade(x / span * 0.8, (y - 1) * 0.5) * folds
+    cloth_plane = outfit(rng, size, size) * shade(x / span * 0.8, (y - 1) * 0.5) * folds
     hair_plane = hair_colour[:, None, None] * lock * shade(u * 0.6, v * 0.6)
 
     back = rng.random() < 0.5

@@ -27,7 +27,15 @@ from relume.training.matte_batches import (
 )
 from relume.training.matte_evaluate import ellipse, evaluate
 from relume.training.matte_losses import laplacian_pyramid, trimap_classes
-from relume.training.matte_subjects import Subject, Subjects, analytic, proportions, scenes, warp
+from relume.training.matte_subjects import (
+    Subject,
+    Subjects,
+    analytic,
+    outfit,
+    proportions,
+    scenes,
+    warp,
+)
 from relume.training.matte_task import CoarseTask, RefineTask, cut_tiles
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -123,6 +131,15 @@ def test_an_identity_warp_changes_nothing() -> None:
     colour, cover = warp(subject, np.array([[1.0, 0, 0], [0, 1.0, 0]]), 64, 64)
     assert torch.allclose(cover, subject.alpha, atol=1e-5)
     assert torch.allclose(colour, subject.foreground * subject.alpha, atol=1e-4)
+
+
+def test_outfits_are_reflectances_of_one_cloth_or_several() -> None:
+    drawn = [outfit(rng(k), 48, 64) for k in range(30)]
+    assert all(cloth.shape == (3, 48, 64) and float(cloth.min()) >= 0 for cloth in drawn)
+    assert max(float(cloth.max()) for cloth in drawn) < 1.5
+    # The colours of two halves differ by far in some, and hardly in others.
+    apart = [float((c[:, :24].mean((1, 2)) - c[:, 24:].mean((1, 2))).abs().max()) for c in drawn]
+    assert min(apart) < 0.02 and max(apart) > 0.1
 
 
 def test_someone_twice_as_wide_stays_where_and_as_tall_as_they_were() -> None:
