@@ -25,7 +25,8 @@ HEADS = 0.12
 RECIPE = {
     "people": "light stage (training/stage): MakeHuman people (CC0), lit by "
     "relume.training.lit, clothes and hair recoloured; one in ten a drawn figure, "
-    "one in eight a head without shoulders, every other of changed proportions, outfits of several cloths",
+    "one in eight a head without shoulders, every other of changed proportions, "
+    "outfits of one to four cloths; FaceKit heads (MIT), glasses, hats, hands and props",
     "backgrounds": "crops of Poly Haven environments (CC0) of the split, openexr-images stills "
     "(BSD-3), procedural clutter, plain backdrops",
     "composition": "scene-linear ACEScg; blur, exposure, white balance, tone, noise, 8-bit "
