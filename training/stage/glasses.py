@@ -219,6 +219,9 @@ def _lens(rim: F32, placed: Callable[[F32], F32]) -> Mesh:
         rings.append(ring)
     points = placed(np.concatenate(rings).astype(np.float32))
     faces = grid_faces(len(rings), len(rim), around=True)
+    # The left lens's outline is the right one's in a mirror.
+    if rim[:, 0].mean() > 0.0:
+        faces = faces[:, ::-1]
     return solid(points, faces, OTHER, np.array([0.012, 0.012, 0.013], np.float32))
 
 

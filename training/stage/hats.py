@@ -100,7 +100,7 @@ def shell(anchors: Anchors, skin: Mesh, fit: Fit, pattern: int) -> list[Mesh]:
     rows = np.concatenate([points, inner[None]])
     hat = solid(
         rows.reshape(-1, 3),
-        grid_faces(_DOWN + 1, _ACROSS, around=True),
+        grid_faces(_DOWN + 1, _ACROSS, around=True)[:, ::-1],
         CLOTH,
         np.ones(3, np.float32),
         pattern=pattern,
@@ -129,7 +129,7 @@ def _peak(rim: F32, frame: F32, anchors: Anchors, fit: Fit, pattern: int) -> Mes
     rows = np.concatenate([sheet + up, sheet[::-1] - up])
     peak = solid(
         rows.reshape(-1, 3),
-        grid_faces(len(rows), rows.shape[1], around=False),
+        grid_faces(len(rows), rows.shape[1], around=False)[:, ::-1],
         CLOTH,
         np.ones(3, np.float32),
         pattern=pattern,

@@ -71,7 +71,7 @@ def torso(skin: Mesh, neckline: float, rng: np.random.Generator, pattern: int) -
     )
     jersey = solid(
         points.reshape(-1, 3),
-        grid_faces(len(points), _SIDES, around=True),
+        grid_faces(len(points), _SIDES, around=True)[:, ::-1],
         CLOTH,
         np.ones(3, np.float32),
         pattern=pattern,

@@ -14,6 +14,8 @@ Real = NDArray[np.floating] | float
 def grid_faces(rows: int, columns: int, *, around: bool, closed: bool = False) -> I32:
     """Return the triangles of a rows×columns grid of vertices.
 
+    They face a viewer who sees columns run to the right and rows upwards.
+
     Args:
         rows: how many rows.
         columns: vertices of a row.
@@ -91,7 +93,7 @@ def tube(
         + across[:, None] * (w[:, None] * cos[None])[..., None]
         + depth[:, None] * (d[:, None] * sin[None])[..., None]
     )
-    faces = grid_faces(len(path), sides, around=True, closed=closed)
+    faces = grid_faces(len(path), sides, around=True, closed=closed)[:, ::-1]
     return points.reshape(-1, 3).astype(np.float32), faces
 
 
