@@ -164,7 +164,8 @@ def posed(
     full = rotation(*turn)
     points = np.concatenate([vertices, balls, _marks(neutral)])
     share = np.concatenate([weight, np.ones(len(points) - len(weight), np.float32)])
-    # Blending the angles keeps the neck's girth, blending the positions would not.
+    # Blending the angles keeps the neck's girth, blending the positions would not. Eight small
+    # turns are a degree or two beside the one large turn, which what is worn goes by.
     moved = points - _NECK
     for lower in range(8):
         part = np.clip(8.0 * share - lower, 0.0, 1.0)[:, None]
