@@ -56,6 +56,28 @@ PROJECTIVE = np.eye(8)
 """Which of a homography's eight numbers are free: none, turn, scale and shift, or all."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Bend:
+    """How a mesh is fitted.
+
+    Attributes:
+        stiff: resistance to bending, beside what the pictures ask for.
+        rounds: of the fit.
+        believed: as `_BELIEVED`.
+    """
+
+    stiff: float
+    rounds: int
+    believed: tuple[float, float]
+
+
+_BEHIND = _Bend(0.02, 6, (0.97, 0.0004))
+"""Of a background: texture that is off by a fraction of a pixel costs little, and shows."""
+
+_SUBJECT = _Bend(1.0, 4, _BELIEVED)
+"""Of a subject, which may show little to hold on to."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Aligned:
     """A clean plate in register with a plate.
@@ -116,7 +138,7 @@ def align_clean_plate(
         if moving and min(pair.shape) >= _SMALLEST:
             warp = _homography(pair, warp)
             if mesh:
-                warp = _meshed(pair, warp)
+                warp = _meshed(pair, warp, _BEHIND)
         moved = warp.distance(plate.height, plate.width)
         pixels = clean_plate.rgb
         if moved > 0.05:
@@ -150,7 +172,7 @@ def follow(plate: Image, other: Image, anchor: float, where: NDArray[np.bool_]) 
         warp = Warp.still(plate.height, plate.width)
         if min(pair.shape) < _SMALLEST or float(pair.seen.sum()) < _SMALLEST**2:
             return warp
-        return _meshed(pair, _homography(pair, warp))
+        return _meshed(pair, _homography(pair, warp), _SUBJECT)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -214,8 +236,8 @@ def _homography(pair: _Pair, warp: Warp) -> Warp:
     return found if _believed(cost, unmoved) else warp
 
 
-def _believed(cost: float, before: float) -> bool:
-    share, least = _BELIEVED
+def _believed(cost: float, before: float, fall: tuple[float, float] = _BELIEVED) -> bool:
+    share, least = fall
     return cost < min(share * before, before - least)
 
 
@@ -286,17 +308,17 @@ def _fit(pair: _Pair, warp: Warp, free: F64) -> tuple[Warp, float]:
     return best, least
 
 
-def _meshed(pair: _Pair, warp: Warp) -> Warp:
+def _meshed(pair: _Pair, warp: Warp, bend: _Bend) -> Warp:
     """Add small local moves where they explain more than the homography does."""
     rows, columns = (max(3, round(_MESH * side) + 1) for side in warp.aspect)
     weights = basis(*pair.shape, rows, columns)
-    stiff = stiffness(rows, columns) + 0.02 * eye_array(rows * columns)
+    resistance = bend.stiff * (stiffness(rows, columns) + 0.02 * eye_array(rows * columns))
     goal = pair.target[0, 0].numpy().astype(np.float64)
     may = pair.seen[0, 0].numpy().astype(np.float64).ravel()
     moves = np.zeros((rows * columns, 2))
     best = warp
     costs: list[float] = []
-    for _ in range(4):
+    for _ in range(bend.rounds):
         now = replace(warp, mesh=moves.reshape(rows, columns, 2))
         seen = now.apply(pair.source)[0, 0].numpy().astype(np.float64)
         residual = (goal - seen).ravel()
@@ -314,8 +336,8 @@ def _meshed(pair: _Pair, warp: Warp) -> Warp:
         if scale <= 0.0:
             # Nothing that both pictures show: no move can be told from another.
             break
-        held = scale * stiff
+        held = scale * resistance
         system = block_array(blocks) + block_diag([held, held])
         force = np.concatenate(pull) - (held @ moves).T.ravel()
         moves = moves + spsolve(system.tocsc(), force).reshape(2, -1).T
-    return best if _believed(min(costs), costs[0]) else warp
+    return best if _believed(min(costs), costs[0], bend.believed) else warp
