@@ -54,7 +54,7 @@ _MAKING = """\
 Making more views needs trimesh, embreex and OpenImageIO (`wheels/`, if packed, fits one version of
 Python; `pip install --no-index --find-links wheels trimesh embreex OpenImageIO`){where}:
 
-    python3 -m relume.training.stage make stage --count 2000
+    python3 -m relume.training.stage make stage --count 1000
     python3 -m relume.training.lit stage lit
 """
 

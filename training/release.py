@@ -19,6 +19,7 @@ from relume.training.evaluate import cycles_cases, evaluate, stage_cases, table
 from relume.training.export import export, rounded
 from relume.training.lit import LIGHTS, POOLS
 from relume.training.relight_nets import ALL, SETTINGS, averaged_of
+from relume.training.stage import cast
 from relume.training.stage.dataset import list_views
 from relume.training.trainer import CHECKPOINT, LOG
 
@@ -32,10 +33,12 @@ OWN = {
 
 def recipe(stage: Path) -> dict[str, Any]:
     """Return what the networks were trained on."""
+    wide = sum(int(path.stem) >= cast.FIRST for path in list_views(stage, "train"))
+    heads = f"; ICT FaceKit heads (MIT) among {wide} views of the wide cast" if wide else ""
     return {
         "views": {split: len(list_views(stage, split)) for split in ("train", "val", "test")},
-        "people": "MakeHuman meshes, targets, clothes and skins (CC0), recoloured; no two splits "
-        "share a person or a head of hair",
+        "people": f"MakeHuman meshes, targets, clothes and skins (CC0), recoloured{heads}; no two "
+        "splits share a person or a head of hair",
         "light": f"{POOLS['train']} lights: Poly Haven environments (CC0) turned at random, lamps "
         f"and studio rigs; {LIGHTS} a view, combined; held-out environments for val and test",
         "made_by": "relume.training.stage make, relume.training.lit",

@@ -132,13 +132,21 @@ def lab() -> Iterator[None]:
     show_default=True,
     help="Seed of poses, clothes and cameras.",
 )
+@click.option(
+    "--first",
+    type=click.IntRange(min=0),
+    metavar="N",
+    default=0,
+    show_default=True,
+    help="Number of the first; from 1000 on: bare heads, glasses, hats, hands.",
+)
 @debug_option
-def views(out: Path, split: str, count: int, seed: int) -> None:
+def views(out: Path, split: str, count: int, seed: int, first: int) -> None:
     """Render people on the synthetic light stage; what is there already is kept."""
     with lab():
         from relume.training.stage.make import make_views
 
-        made = make_views(out, split, count, seed, progress=click.echo)
+        made = make_views(out, split, count, seed, progress=click.echo, first=first)
     click.echo(f"{made} views rendered in {out / split}.")
 
 

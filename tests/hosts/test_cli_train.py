@@ -75,10 +75,14 @@ def test_views_are_made_and_lit(
     monkeypatch.setattr(lit, "light_folder", light)
     assert main(["train", "views", "--out", "stage", "--split", "val", "--count", "3"]) == Exit.DONE
     assert views.call_args.args == (Path("stage"), "val", 3, 1)
+    assert views.call_args.kwargs["first"] == 0
+    assert main(["train", "views", "--out", "stage", "--first", "1000"]) == Exit.DONE
+    assert views.call_args.kwargs["first"] == 1000
     assert main(["train", "light", "--data", "stage", "--out", "lit"]) == Exit.DONE
     light.assert_called_once_with(Path("stage"), Path("lit"))
     assert capsys.readouterr().out.splitlines() == [
         "3 views rendered in stage/val.",
+        "3 views rendered in stage/train.",
         "2 views lit in lit.",
     ]
 

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from relume.errors import InputError
 from relume.training.stage.anchors import Anchors
 from relume.training.stage.assets import Obj, assets_root, read_obj
 from relume.training.stage.geometry import (
@@ -52,8 +53,19 @@ class Head:
 
 @lru_cache(maxsize=1)
 def mesh() -> Obj:
-    """Return the neutral head with decimetres and MakeHuman's eye level."""
-    obj = read_obj(assets_root() / "ict_facekit" / "generic_neutral_mesh.obj")
+    """Return the neutral head with decimetres and MakeHuman's eye level.
+
+    Raises:
+        InputError: FaceKit is not among the assets.
+    """
+    path = assets_root() / "ict_facekit" / "generic_neutral_mesh.obj"
+    if not path.is_file():
+        raise InputError(
+            "the wide cast needs the FaceKit heads, which are not among the assets",
+            file=str(path),
+            way_out="Add ict_facekit/ to them, or render numbers below 1000",
+        )
+    obj = read_obj(path)
     return Obj(
         obj.vertices * np.float32(0.1) + ORIGIN,
         obj.uv,
