@@ -20,7 +20,6 @@ class Anchors:
         eyes: centre between the eyes.
         eyeballs: 2×3 centres of the eyes, the head's left first.
         ears: 2×3 points where an ear's upper edge meets the head, left first.
-        mouth: middle of the mouth.
         eye: radius of an eyeball.
     """
 
@@ -29,7 +28,6 @@ class Anchors:
     eyes: F32
     eyeballs: F32
     ears: F32
-    mouth: F32
     eye: float
 
     def local(self, points: F32) -> F32:

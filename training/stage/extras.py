@@ -81,7 +81,6 @@ def anchors_of(body: bodies.Body) -> Anchors:
         eyes=body.eyes,
         eyeballs=np.stack([middle("joint-l-eye"), middle("joint-r-eye")]),
         ears=body.vertices[list(_ears())],
-        mouth=np.asarray(middle("joint-mouth") + body.head[:, 2], np.float32),
         eye=radius,
     )
 

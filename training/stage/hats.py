@@ -8,7 +8,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from relume.training.stage.anchors import Anchors, first_hit, outward
-from relume.training.stage.geometry import CLOTH, F32, I32, Mesh, rotation, smoothstep, unit
+from relume.training.stage.geometry import CLOTH, F32, I32, Mesh, rotation, smoothstep
 from relume.training.stage.tubes import grid_faces, solid
 
 _ACROSS, _DOWN = 96, 40
@@ -201,6 +201,5 @@ def press(skin: Mesh, hat: list[Mesh], centre: F32, depth: float = 0.12) -> None
     ways, distance = outward(skin.vertices[covered], centre)
     hit = first_hit(vertices, faces, np.broadcast_to(centre, ways.shape).copy(), ways)
     close = np.flatnonzero(covered)[np.abs(hit - distance) < 0.35]
-    high = (skin.vertices[close] - centre) @ unit(np.array([0.0, 1.0, 0.0])) > 0.15
-    chosen = close[high]
+    chosen = close[(skin.vertices[close] - centre)[:, 1] > 0.15]
     skin.vertices[chosen] -= skin.normals[chosen] * np.float32(depth)

@@ -185,7 +185,7 @@ def posed(
         moved = moved + part * (moved @ eighth.T - moved)
     points = np.asarray(moved + _NECK, np.float32)
     count = len(vertices)
-    balls, (ear_l, ear_r, mouth, skull) = points[count : count + 2], points[count + 2 :]
+    balls, (ear_l, ear_r, skull) = points[count : count + 2], points[count + 2 :]
     return Head(
         vertices=points[:count],
         anchors=Anchors(
@@ -194,7 +194,6 @@ def posed(
             eyes=np.asarray(balls.mean(axis=0), np.float32),
             eyeballs=balls,
             ears=np.stack([ear_l, ear_r]),
-            mouth=mouth,
             eye=_ball(neutral, *_SCLERAS[0])[1],
         ),
         mouth_open=mouth_open,
@@ -221,11 +220,10 @@ def _ear_indices() -> tuple[int, int]:
 
 
 def _marks(vertices: F32) -> F32:
-    """Return the ears, the middle of the mouth and the skull's centre."""
+    """Return the ears and the skull's centre."""
     left, right = (vertices[index] for index in _ear_indices())
-    mouth = 0.5 * (vertices[5533] + vertices[5517])
     skull = np.array([0.0, 0.5 * (left[1] + right[1]) + 0.15, 0.5 * (left[2] + right[2]) - 0.05])
-    return np.stack([left, right, mouth, skull]).astype(np.float32)
+    return np.stack([left, right, skull]).astype(np.float32)
 
 
 def _part(head: Head, keep: np.ndarray, label: int) -> tuple[Mesh, I32]:
