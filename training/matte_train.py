@@ -23,7 +23,7 @@ HEADS = 0.12
 """Share of people who end at the neck: scanned heads and close-ups have no shoulders."""
 
 RECIPE = {
-    "people": "light stage (training/stage): MakeHuman people (CC0) and FaceKit heads (MIT), "
+    "people": "light stage (training/stage): MakeHuman people (CC0), "
     "lit by relume.training.lit, clothes and hair recoloured; one in ten a drawn figure, "
     "one in eight a head without shoulders, every other of changed proportions, "
     "outfits of one to four cloths; FaceKit heads (MIT), glasses, hats, hands and props",
