@@ -11,7 +11,8 @@ from scipy import ndimage
 
 from relume.compositing.inpaint import fill
 from relume.encoding import encode
-from relume.matting.planes import around
+from relume.matting.planes import around, planar, resized
+from relume.matting.posterior import PAIRS, probable_alpha
 
 F32 = NDArray[np.float32]
 
@@ -21,19 +22,32 @@ _NOISE = 3e-3
 _LIKE, _UNLIKE = 1.6, 4.0
 """Distances, in noise, below which a pixel is like the clean plate, and above which it is not."""
 
-_PRIOR = 0.3
-"""How far the network's alpha is trusted to lie from the truth, where both may speak."""
-
 _DARKEST = 0.3
 """Share of the light that the deepest shadow leaves which still counts as one."""
 
-_ROUNDS = 4
+_ROUNDS = 6
+"""From the inside of the subject outwards: what was found solid tells what solid looks like."""
 
-_MIXED = 0.05
-"""What a mixed pixel's own colour is worth beside one of the sure foreground."""
+_BEFORE, _LAST = (0.7, 9), (0.3, 17)
+"""Share of sure pixels and steps of the grid, in the rounds before the last and in it."""
 
-_SOLID = 0.3
-"""Alpha below which a pixel says too little of the subject's colour to learn it from."""
+_SOLID = 0.97
+"""Alpha from which a pixel is the subject's own colour."""
+
+_LONELY = 0.05
+"""Weight of a solid pixel beside ones that are not: a mixed one may pass for it."""
+
+_REACH = 0.04
+"""Of the long side: how far beyond the network's matte the subject may go on."""
+
+_NEAR = 1.0 / 320.0
+"""Of the long side: how far a subject's colours are those of its neighbours."""
+
+_ASKEW = (0.05, 1.0)
+"""Pixels by which clean plates are out of register, from the best to the worst."""
+
+_STEEP = 0.02
+"""Slope of the encoded clean plate per pixel from which it shows how far it is out of register."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,50 +128,138 @@ def _noise(apart: F32, level: F32, background: NDArray[np.bool_]) -> F32:
 def solve_matte(plate: F32, clean: F32, alpha: F32) -> F32:
     """Return a matte that fits plate and clean plate, near the network's where they say little.
 
-    Known background B leaves four unknowns a pixel. The foreground F is smooth, so it is carried
-    from where it is seen unmixed; then alpha has the closed form
-    α = (p·((I − B)·(F − B)/|F − B|²) + q·α₀)/(p + q) with p = |F − B|²/σ², q = 1/0.3², the most
-    probable value under Gaussian noise σ and a Gaussian prior at the network's α₀; and
-    F = (I − (1 − α)B)/α in turn, a few times over.
+    What looks like the clean plate is background, what is deep inside of what does not is the
+    subject. Between, the subject's colours nearby and the known background say how probable each
+    alpha is, a few times over, as what is found solid tells of the colours around it.
 
     Source: Qian and Sezan 1992, Video background replacement without a blue screen (difference
-    keying); Chuang et al. 2001, A Bayesian approach to digital matting, section 3 (alternating F
-    and alpha). Deviations: F by push-pull rather than clusters, the network as the prior.
+    keying); `posterior` for alpha.
 
     Args:
         plate: H×W×3 scene-linear, after the exposure anchor.
         clean: H×W×3, aligned and at its exposure.
         alpha: H×W from the network.
     """
-    key = difference_key(plate, clean, alpha < 0.02)
+    key = _registered(difference_key(plate, clean, alpha < 0.02), plate, clean, alpha)
     background, foreground = _certain(key, alpha)
-    found = np.where(foreground, 1.0, np.where(background, 0.0, alpha)).astype(np.float32)
-    unknown = ~(background | foreground) & ((alpha > 0) | (key.distance > _UNLIKE))
+    unknown = _belonging(alpha, key, foreground) & ~(background | foreground)
+    found = foreground.astype(np.float32)
     box = around(unknown | foreground, 8)
     if box is None:
         return found
+    shaded = clean[box] * _shade(plate[box], clean[box], key, alpha[box], box)
+    sure = (alpha > 0.9) & (key.distance > _UNLIKE) & ~background
+    sure = foreground | _eroded(sure, max(alpha.shape) * _NEAR)
     found[box] = _solved(
-        plate[box], clean[box], alpha[box], found[box], unknown[box], key.noise[box]
+        plate[box], shaded, alpha[box], foreground[box], sure[box], unknown[box], key.noise[box]
     )
     return found
 
 
+def _registered(key: Key, plate: F32, clean: F32, alpha: F32) -> Key:
+    """Return a key that expects differences where the clean plate is steep and out of register."""
+    size = max(alpha.shape)
+    seen, behind = encode(plate).mean(-1), encode(clean).mean(-1)
+    steep = np.hypot(*np.gradient(behind)) if min(alpha.shape) > 1 else np.zeros_like(behind)
+    far = ndimage.maximum_filter(alpha, 2 * round(size / 100) + 1) < 0.02
+    shown = far & (steep > _STEEP)
+    least, most = _ASKEW
+    askew = least
+    if shown.sum() > 200:
+        askew = 1.4826 * float(np.median(np.abs(seen - behind)[shown] / steep[shown]))
+    slope = np.float32(np.clip(askew, least, most)) * steep[..., None]
+    # Slopes of the encoding are wanted in the units of the picture.
+    slope = slope * np.log(np.float32(65.0)) / 16.0 * (1.0 + 16.0 * np.abs(clean))
+    square = key.noise * key.noise
+    ratio = np.sqrt(_near(square.mean(-1)) / _near((square + slope * slope).mean(-1)))
+    return Key(
+        distance=key.distance * ratio,
+        unshaded=key.unshaded * ratio,
+        texture=key.texture * ratio,
+        noise=np.asarray(np.sqrt(square + slope * slope), np.float32),
+    )
+
+
+def _belonging(alpha: F32, key: Key, foreground: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return what may be the subject's: what hangs together with it, and is not far away."""
+    size = max(alpha.shape)
+    body = ndimage.binary_dilation(alpha > 0.02, iterations=max(1, round(_REACH * size)))
+    maybe = body & ((alpha > 0.02) | (key.distance > _UNLIKE))
+    # Strands come and go by a pixel or two.
+    parts, count = ndimage.label(ndimage.binary_dilation(maybe, iterations=2))
+    kept = np.zeros(count + 1, bool)
+    kept[np.unique(parts[foreground])] = True
+    kept[0] = False
+    # Without anything sure the network's word is all there is.
+    return maybe & (kept[parts] if foreground.any() else alpha > 0.02)
+
+
+def _shade(plate: F32, clean: F32, key: Key, alpha: F32, box: tuple[slice, slice]) -> F32:
+    """Return H×W×1: by what the background around the subject is darker than the clean plate."""
+    open_ = (key.unshaded[box] < _LIKE) & (alpha < 0.1)
+    weight = open_ / (key.noise[box] ** 2).mean(-1)
+    pair = np.stack(((plate * clean).sum(-1), (clean * clean).sum(-1)), -1)
+    both = _spread(pair, np.asarray(weight, np.float32), 2.0)
+    shade = np.where(both[..., 1] > 1e-6, both[..., 0] / np.maximum(both[..., 1], 1e-6), 1.0)
+    return np.asarray(np.clip(shade, _DARKEST, 1.5), np.float32)[..., None]
+
+
+def _spread(values: F32, weight: F32, wide: float) -> F32:
+    """Return weighted means of H×W×C around every pixel, from farther away where there are none.
+
+    Args:
+        values: H×W×C.
+        weight: H×W, not negative.
+        wide: standard deviation of the surroundings, in units of what is near.
+    """
+    height, width = weight.shape
+    step = max(1, round(max(height, width) * _NEAR / 1.5))
+    planes = np.concatenate((values * weight[..., None], weight[..., None]), -1)
+    padded = np.pad(planes, ((0, -height % step), (0, -width % step), (0, 0)))
+    rows, columns = padded.shape[0] // step, padded.shape[1] // step
+    small = padded.reshape(rows, step, columns, step, -1).mean((1, 3))
+    small = ndimage.gaussian_filter(small, (wide, wide, 0))
+    total = small[..., -1]
+    usual = float(total.max(initial=0.0))
+    known = np.clip(total / max(0.02 * usual, 1e-12), 0.0, 1.0) * (total > 1e-4 * usual)
+    mean = small[..., :-1] / np.maximum(total, 1e-12)[..., None]
+    filled = push_pull(np.asarray(mean, np.float32), np.asarray(known, np.float32))
+    large = resized(planar(filled), rows * step, columns * step)[0].permute(1, 2, 0).numpy()
+    return np.ascontiguousarray(large[:height, :width])
+
+
 def _solved(
-    plate: F32, clean: F32, alpha: F32, found: F32, unknown: NDArray[np.bool_], noise: F32
+    plate: F32,
+    clean: F32,
+    alpha: F32,
+    foreground: NDArray[np.bool_],
+    solid: NDArray[np.bool_],
+    unknown: NDArray[np.bool_],
+    noise: F32,
 ) -> F32:
-    """Alternate between the foreground's colour and alpha in the unknown region."""
-    weight = 1.0 / np.maximum(noise, 1e-4) ** 2
-    prior = np.float32(1.0 / _PRIOR**2)
-    difference = plate - clean
-    for _ in range(_ROUNDS):
-        # What is mixed knows its own colour only as well as alpha is known.
-        trust = np.where(unknown, _MIXED * found**4 * (found > _SOLID), found).astype(np.float32)
-        straight = clean + difference / np.maximum(found, np.float32(_SOLID))[..., None]
-        across = push_pull(np.asarray(straight, np.float32), trust) - clean
-        power = (across * across * weight).sum(-1)
-        along = (difference * across * weight).sum(-1)
-        solved = np.clip((along + prior * alpha) / (power + prior), 0.0, 1.0)
-        found = np.where(unknown, solved, found).astype(np.float32)
+    """Alternate between what the subject looks like and alpha in the unknown region."""
+    found = np.where(unknown, alpha, foreground).astype(np.float32)
+    squares = np.stack([plate[..., i] * plate[..., j] for i, j in PAIRS], -1)
+    known = np.concatenate((plate, squares), -1)
+    given = [each[unknown] for each in (plate, clean, noise, alpha)]
+    weight = solid.astype(np.float32)
+    for turn in range(_ROUNDS):
+        moments = _spread(known, weight, 1.5)[unknown]
+        mean = moments[:, :3]
+        spread = moments[:, 3:] - np.stack([mean[:, i] * mean[:, j] for i, j in PAIRS], -1)
+        # However even it looks, it is not.
+        least = (0.02 * np.abs(mean) + 1e-3) ** 2
+        for channel, place in enumerate((0, 3, 5)):
+            spread[:, place] = np.maximum(spread[:, place], least[:, channel])
+        near, behind, sigma, prior = given
+        # Until the last round it matters what is solid, and little what exactly the rest is.
+        sure, steps = _LAST if turn == _ROUNDS - 1 else _BEFORE
+        found[unknown] = probable_alpha(
+            near, behind, mean, spread, sigma, prior, sure=sure, steps=steps
+        )
+        solid = found > _SOLID
+        inner = ndimage.binary_erosion(solid, border_value=1)
+        weight = np.where(inner, np.float32(1), np.float32(_LONELY) * solid)
     return found
 
 

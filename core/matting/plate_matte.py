@@ -7,17 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from relume.encoding import encode
 from relume.image import DATA, Image
 from relume.matting.align import Aligned, align_clean_plate
-from relume.matting.edges import fitted
 from relume.matting.foreground import estimate_layers
 from relume.matting.known_background import solve_matte
 from relume.matting.network import estimate_matte
 from relume.matting.trimap import certain
-
-WINDOW = 0.012
-"""Of the long side: half the window in which a solved alpha is fitted to the picture's colour."""
 
 USEFUL = 0.35
 """A clean plate that explains less of the background than this is taken for another scene's."""
@@ -95,9 +90,6 @@ def plate_matte(
     gain = np.float32(2.0**anchor)
     picture = plate.rgb * gain
     alpha = solve_matte(picture, aligned.clean_plate.rgb * gain, found.matte.pixels[:, :, 0])
-    # Solved pixel by pixel it is as noisy as the plate.
-    radius = max(1, round(WINDOW * max(alpha.shape)))
-    alpha = np.where((alpha > 0) & (alpha < 1), fitted(encode(picture), alpha, radius), alpha)
     if guide is not None:
         background, foreground = certain(guide.take("A")[:, :, 0])
         alpha[background], alpha[foreground] = 0.0, 1.0
