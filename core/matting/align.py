@@ -6,6 +6,7 @@ clean plate cannot explain – the subject, its shadow – is given no weight.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -155,24 +156,29 @@ def align_clean_plate(
     )
 
 
-def follow(plate: Image, other: Image, anchor: float, where: NDArray[np.bool_]) -> Warp:
-    """Return the warp that finds a part of a plate in another picture of the same size.
+def follower(plate: Image, anchor: float, where: NDArray[np.bool_]) -> Callable[[Image], Warp]:
+    """Return what finds a part of a plate in other pictures of the same size, as a warp.
 
     Args:
         plate: R, G, B, scene-linear.
-        other: another frame, likewise.
         anchor: stops to add before pictures are compared.
         where: H×W, the part whose motion is wanted.
     """
     import torch
 
     with torch.inference_mode():
-        part = planar(where[..., None].astype(np.float32))
-        pair = _Pair(_grey(plate, anchor), _grey(other, anchor), shrink(part, WORK)).at(_FOLLOW)
-        warp = Warp.still(plate.height, plate.width)
-        if min(pair.shape) < _SMALLEST or float(pair.seen.sum()) < _SMALLEST**2:
-            return warp
-        return _meshed(pair, _homography(pair, warp), _SUBJECT)
+        part = shrink(planar(where[..., None].astype(np.float32)), WORK)
+        target = _grey(plate, anchor)
+
+    def find(other: Image) -> Warp:
+        with torch.inference_mode():
+            pair = _Pair(target, _grey(other, anchor), part).at(_FOLLOW)
+            warp = Warp.still(plate.height, plate.width)
+            if min(pair.shape) < _SMALLEST or float(pair.seen.sum()) < _SMALLEST**2:
+                return warp
+            return _meshed(pair, _homography(pair, warp), _SUBJECT)
+
+    return find
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,7 +15,7 @@ from scipy import ndimage
 from relume.encoding import encode
 from relume.errors import UsageError
 from relume.image import Image
-from relume.matting.align import follow
+from relume.matting.align import follower
 from relume.matting.planes import planar
 
 F32 = NDArray[np.float32]
@@ -69,6 +69,7 @@ def steady_matte(
     now = encode(plate.rgb * gain)
     around = _around(alpha)
     total, weight = alpha.astype(np.float64), np.ones(alpha.shape)
+    find = follower(plate, anchor, around)
     with torch.inference_mode():
         for later, then, was in zip(
             reversed(plates[1:]), reversed(plates[:-1]), reversed(mattes[:-1]), strict=True
@@ -76,7 +77,7 @@ def steady_matte(
             if np.array_equal(then.pixels, later.pixels):
                 # Before the shot its first frame is repeated; it has nothing to add.
                 continue
-            warp = follow(plate, then, anchor, around)
+            warp = find(then)
             stack = np.concatenate([then.rgb * gain, was.take("A")], -1)
             moved = warp.distance(*alpha.shape) > 0.05
             if moved:
