@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -26,7 +28,7 @@ SNAP = 0.03
 """What comes out this near 0 or 1 is 0 or 1: a local model leaves a haze otherwise."""
 
 
-def guided_edges(picture: F32, alpha: F32) -> F32:
+def guided_edges(picture: F32, alpha: F32, encoded: Callable[[F32], F32] = np.asarray) -> F32:
     """Return a matte whose edges lie where the picture's do.
 
     In every window alpha is fitted as a linear function of colour, by least squares in which a
@@ -38,8 +40,10 @@ def guided_edges(picture: F32, alpha: F32) -> F32:
     passes; only near doubtful pixels; values near 0 and 1 are snapped.
 
     Args:
-        picture: H×W×3, in the networks' encoding.
+        picture: H×W×3.
         alpha: H×W, 0 to 1.
+        encoded: takes a part of the picture to the networks' encoding; the whole of it is seldom
+            looked at.
 
     Returns:
         H×W, 0 to 1, equal to `alpha` away from its doubtful pixels.
@@ -50,9 +54,9 @@ def guided_edges(picture: F32, alpha: F32) -> F32:
     box = around(near, 2 * radius)
     if box is None:
         return alpha
-    found = alpha[box]
+    found, seen = alpha[box], encoded(picture[box])
     for size in (radius, max(1, radius // 4)):
-        found = np.where(near[box], fitted(picture[box], found, size), found)
+        found = np.where(near[box], fitted(seen, found, size), found)
     low, high = SNAP, 1.0 - SNAP
     snapped = np.clip((found - low) / (high - low), 0.0, 1.0)
     out = alpha.copy()

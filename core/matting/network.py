@@ -130,7 +130,8 @@ def estimate_matte(
             settled = _whole(settled, view)
         alpha = _plane(settled)
         if refine:
-            alpha = guided_edges(encode(plate.rgb * np.float32(2.0**anchor)), alpha)
+            gain = np.float32(2.0**anchor)
+            alpha = guided_edges(plate.rgb, alpha, lambda part: encode(part * gain))
         trimap = _classes(view, plate)
         error = view.doubt
     if background is not None and foreground is not None:
