@@ -248,8 +248,27 @@ def test_a_clean_plate_reaches_the_network(random_network: Any) -> None:
         estimate_matte(plate, 0.0, None, random_network)
         estimate_matte(plate, 0.0, None, random_network, clean_plate=disc(64, 64, bright=0.1))
         handle.remove()
-    assert not seen[0][:, 3:].any()
-    assert bool((seen[1][:, 6] == 1).all()) and bool(seen[1][:, 3:6].any())
+    # Two passes a frame, the second smaller.
+    assert [one.shape[2] > two.shape[2] for one, two in (seen[:2], seen[2:])] == [True, True]
+    assert not any(bool(inputs[:, 3:].any()) for inputs in seen[:2])
+    for inputs in seen[2:]:
+        assert torch.allclose(inputs[:, 6], torch.ones(())) and bool(inputs[:, 3:6].any())
+
+
+def test_the_second_look_is_in_a_mirror_and_counts_half(random_network: Any) -> None:
+    from relume.matting.network import _twice
+
+    inputs = torch.rand(1, 10, 64, 96, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        one = _twice(random_network, inputs)
+        alone = torch.sigmoid(random_network.coarse(inputs).alpha)
+        small = torch.nn.functional.interpolate(
+            inputs.flip(3), (32, 64), mode="bilinear", antialias=True
+        )
+        other = torch.sigmoid(random_network.coarse(small).alpha)
+        other = torch.nn.functional.interpolate(other, (64, 96), mode="bilinear").flip(3)
+    assert torch.allclose(one.alpha, (alone + other) / 2, atol=1e-6)
+    assert torch.allclose(one.trimap.sum(1), torch.ones(()), atol=1e-5)
 
 
 def test_a_small_plate_is_enlarged_to_what_the_network_knows() -> None:
