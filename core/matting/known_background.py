@@ -89,8 +89,8 @@ def difference_key(plate: F32, clean: F32, background: NDArray[np.bool_]) -> Key
     shaded = encode(np.asarray(clean * shade[..., None], np.float32))
     return Key(
         # Judged over a few pixels: noise averages out, a subject does not.
-        distance=np.sqrt(_near((((seen - behind) / spread) ** 2).mean(-1))),
-        unshaded=np.sqrt(_near((((seen - shaded) / spread) ** 2).mean(-1))),
+        distance=_rms((seen - behind) / spread),
+        unshaded=_rms((seen - shaded) / spread),
         texture=_contrast(level) / spread.mean(-1),
         noise=noise,
     )
@@ -100,6 +100,12 @@ def _near(plane: F32, size: int = 5) -> F32:
     """Return the mean over a few pixels around each."""
     out: F32 = ndimage.uniform_filter(plane, size, mode="nearest")
     return out
+
+
+def _rms(apart: F32) -> F32:
+    """Return the root of the mean square over colours and a few pixels around each."""
+    # The filter's running sums may end a little below zero.
+    return np.asarray(np.sqrt(np.maximum(_near((apart**2).mean(-1)), 0.0)), np.float32)
 
 
 def _contrast(level: F32) -> F32:

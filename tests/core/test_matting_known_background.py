@@ -83,6 +83,18 @@ def test_a_shadow_is_nearer_than_a_subject() -> None:
     assert np.median(key.distance[:15]) == pytest.approx(1.0, abs=0.5)
 
 
+def test_a_plate_that_is_its_clean_plate_to_the_bit_almost_everywhere_can_be_compared() -> None:
+    rng = np.random.default_rng(0)
+    clean = np.full((200, 300, 3), 0.18, np.float32)
+    cover = np.where(
+        rng.random((200, 300, 1)) < 0.97, 0.0, 10.0 ** rng.uniform(-7, 0, (200, 300, 1))
+    )
+    plate = (clean * (1 - cover) + 50 * cover).astype(np.float32)
+    key = difference_key(plate, clean, np.ones((200, 300), bool))
+    assert np.isfinite(key.distance).all() and np.isfinite(key.unshaded).all()
+    assert key.distance.min() == 0.0 and key.distance.max() > 100.0
+
+
 def test_push_pull_keeps_what_is_known_and_fills_the_rest_from_near() -> None:
     values = np.zeros((33, 47, 3), np.float32)
     values[:, :10], values[:, -10:] = 2.0, 5.0
