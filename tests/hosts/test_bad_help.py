@@ -90,7 +90,7 @@ def test_a_clean_plate_of_another_scene_is_left_aside(
     other = save(here / "other.exr", wall(1))
     alone, _ = matte(person)
     found, said = matte(person, "--clean-plate", other)
-    words = r"the clean plate explains only \d % of the background, so it was not used; is it of"
+    words = r"the clean plate explains only \d+ % of the background, so it was not used; is it of"
     assert re.search(words, said)
     np.testing.assert_array_equal(alpha(found), alpha(alone))
     # The other scene must not come in by the foreground's edges either.
