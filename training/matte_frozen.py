@@ -233,9 +233,11 @@ def _inner(back: torch.Tensor) -> torch.Tensor:
 
 def _cast(cover: F32) -> F32:
     """Return the soft shadow of a person on what is behind, 0 to 1."""
-    moved = np.roll(cover, (60, 110), (0, 1))
-    moved[:60], moved[:, :110] = moved[60], 0.0
-    return blur(torch.from_numpy(moved)[None], 30.0)[0].numpy()
+    height, width = cover.shape
+    down, across = round(height / 18), round(0.0573 * width)
+    moved = np.roll(cover, (down, across), (0, 1))
+    moved[:down], moved[:, :across] = moved[down], 0.0
+    return blur(torch.from_numpy(moved)[None], height / 36)[0].numpy()
 
 
 def _askew(back: torch.Tensor, faults: Mapping[str, Any], rng: Rng) -> torch.Tensor:

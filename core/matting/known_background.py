@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -42,6 +42,9 @@ _REACH = 0.04
 
 _NEAR = 1.0 / 320.0
 """Of the long side: how far a subject's colours are those of its neighbours."""
+
+_OTHER = 3.0
+"""Standard deviations from which the subject's colour nearby is not the clean plate's."""
 
 _ASKEW = (0.05, 1.0)
 """Pixels by which clean plates are out of register, from the best to the worst."""
@@ -147,17 +150,23 @@ def solve_matte(plate: F32, clean: F32, alpha: F32) -> F32:
         alpha: H×W from the network.
     """
     key = _registered(difference_key(plate, clean, alpha < 0.02), plate, clean, alpha)
+    clean = np.asarray(clean * _shade(plate, clean, key, alpha), np.float32)
+    key = replace(key, distance=np.minimum(key.distance, _rms((plate - clean) / key.noise)))
     background, foreground = _certain(key, alpha)
+    gaps = _gaps(plate, clean, key, foreground, alpha)
+    if gaps.any():
+        # How far exactly a gap goes is to be found out as at any other edge.
+        rim = ndimage.binary_dilation(gaps, iterations=max(2, round(max(alpha.shape) / 128)))
+        background, foreground = background | gaps, foreground & ~rim
     unknown = _belonging(alpha, key, foreground) & ~(background | foreground)
     found = foreground.astype(np.float32)
     box = around(unknown | foreground, 8)
     if box is None:
         return found
-    shaded = clean[box] * _shade(plate[box], clean[box], key, alpha[box], box)
     sure = (alpha > 0.9) & (key.distance > _UNLIKE) & ~background
     sure = foreground | _eroded(sure, max(alpha.shape) * _NEAR)
     found[box] = _solved(
-        plate[box], shaded, alpha[box], foreground[box], sure[box], unknown[box], key.noise[box]
+        plate[box], clean[box], alpha[box], foreground[box], sure[box], unknown[box], key.noise[box]
     )
     return found
 
@@ -178,12 +187,49 @@ def _registered(key: Key, plate: F32, clean: F32, alpha: F32) -> Key:
     slope = slope * np.log(np.float32(65.0)) / 16.0 * (1.0 + 16.0 * np.abs(clean))
     square = key.noise * key.noise
     ratio = np.sqrt(_near(square.mean(-1)) / _near((square + slope * slope).mean(-1)))
-    return Key(
+    return replace(
+        key,
         distance=key.distance * ratio,
         unshaded=key.unshaded * ratio,
         texture=key.texture * ratio,
         noise=np.asarray(np.sqrt(square + slope * slope), np.float32),
     )
+
+
+def _gaps(
+    plate: F32, clean: F32, key: Key, foreground: NDArray[np.bool_], alpha: F32
+) -> NDArray[np.bool_]:
+    """Return what the network took for the subject, and the clean plate shows, where they differ.
+
+    A plain patch that is like the clean plate may be a subject of that colour, unless the subject
+    looks otherwise all around it: then it is a gap between arm and body.
+    """
+    size = max(alpha.shape)
+    alike = (key.distance < _LIKE) | ((key.unshaded < _LIKE) & (key.distance < _UNLIKE))
+    same = _opened(alike & (alpha > 0.5), size)
+    box = around(same, round(size / 32))
+    if box is None:
+        return same
+    body = foreground[box] & ~ndimage.binary_dilation(same[box], iterations=2)
+    if not body.any():
+        return np.zeros_like(same)
+    where = same[box]
+    mean, spread = _looks(plate[box], body.astype(np.float32), 3.0, where)
+    apart = (mean - clean[box][where]).astype(np.float64)
+    matrix = np.empty((len(apart), 3, 3))
+    for k, (i, j) in enumerate(PAIRS):
+        matrix[:, i, j] = matrix[:, j, i] = spread[:, k]
+    matrix[:, range(3), range(3)] += key.noise[box][where] ** 2
+    square = (apart * np.linalg.solve(matrix, apart[..., None])[..., 0]).sum(-1)
+    gaps = np.zeros_like(same)
+    gaps[box][where] = square > _OTHER**2
+    return _opened(gaps, size)
+
+
+def _opened(mask: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
+    """Return a mask without what is too small to be told from chance."""
+    out: NDArray[np.bool_] = ndimage.binary_opening(mask, iterations=max(1, round(size / 250)))
+    return out
 
 
 def _belonging(alpha: F32, key: Key, foreground: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -200,14 +246,27 @@ def _belonging(alpha: F32, key: Key, foreground: NDArray[np.bool_]) -> NDArray[n
     return maybe & (kept[parts] if foreground.any() else alpha > 0.02)
 
 
-def _shade(plate: F32, clean: F32, key: Key, alpha: F32, box: tuple[slice, slice]) -> F32:
+def _shade(plate: F32, clean: F32, key: Key, alpha: F32) -> F32:
     """Return H×W×1: by what the background around the subject is darker than the clean plate."""
-    open_ = (key.unshaded[box] < _LIKE) & (alpha < 0.1)
-    weight = open_ / (key.noise[box] ** 2).mean(-1)
+    open_ = (key.unshaded < _LIKE) & (alpha < 0.1)
+    weight = open_ / (key.noise**2).mean(-1)
     pair = np.stack(((plate * clean).sum(-1), (clean * clean).sum(-1)), -1)
     both = _spread(pair, np.asarray(weight, np.float32), 2.0)
     shade = np.where(both[..., 1] > 1e-6, both[..., 0] / np.maximum(both[..., 1], 1e-6), 1.0)
     return np.asarray(np.clip(shade, _DARKEST, 1.5), np.float32)[..., None]
+
+
+def _looks(plate: F32, weight: F32, wide: float, where: NDArray[np.bool_]) -> tuple[F32, F32]:
+    """Return mean N×3 and covariance N×6 of a subject's colours around pixels; see `_spread`."""
+    squares = np.stack([plate[..., i] * plate[..., j] for i, j in PAIRS], -1)
+    moments = _spread(np.concatenate((plate, squares), -1), weight, wide)[where]
+    mean = moments[:, :3]
+    spread = moments[:, 3:] - np.stack([mean[:, i] * mean[:, j] for i, j in PAIRS], -1)
+    # However even it looks, it is not.
+    least = (0.02 * np.abs(mean) + 1e-3) ** 2
+    for channel, place in enumerate((0, 3, 5)):
+        spread[:, place] = np.maximum(spread[:, place], least[:, channel])
+    return mean, spread
 
 
 def _spread(values: F32, weight: F32, wide: float) -> F32:
@@ -245,18 +304,10 @@ def _solved(
 ) -> F32:
     """Alternate between what the subject looks like and alpha in the unknown region."""
     found = np.where(unknown, alpha, foreground).astype(np.float32)
-    squares = np.stack([plate[..., i] * plate[..., j] for i, j in PAIRS], -1)
-    known = np.concatenate((plate, squares), -1)
     given = [each[unknown] for each in (plate, clean, noise, alpha)]
     weight = solid.astype(np.float32)
     for turn in range(_ROUNDS):
-        moments = _spread(known, weight, 1.5)[unknown]
-        mean = moments[:, :3]
-        spread = moments[:, 3:] - np.stack([mean[:, i] * mean[:, j] for i, j in PAIRS], -1)
-        # However even it looks, it is not.
-        least = (0.02 * np.abs(mean) + 1e-3) ** 2
-        for channel, place in enumerate((0, 3, 5)):
-            spread[:, place] = np.maximum(spread[:, place], least[:, channel])
+        mean, spread = _looks(plate, weight, 1.5, unknown)
         near, behind, sigma, prior = given
         # Until the last round it matters what is solid, and little what exactly the rest is.
         sure, steps = _LAST if turn == _ROUNDS - 1 else _BEFORE
@@ -276,7 +327,7 @@ def _certain(key: Key, alpha: F32) -> tuple[NDArray[np.bool_], NDArray[np.bool_]
     # No subject repeats a texture by chance; of a plain patch the network is asked.
     like = same & ((alpha < 0.9) | (key.texture > 3.0))
     like |= (key.unshaded < _LIKE) & (alpha < 0.5)
-    like = ndimage.binary_opening(like, iterations=max(1, round(size / 250)))
+    like = _opened(like, size)
     unlike = key.distance > _UNLIKE
     person = (alpha > 0.5) & ~like
     # Mixed pixels differ from the clean plate as well: where the network wavers only depth tells
