@@ -245,7 +245,8 @@ def _belonging(alpha: F32, key: Key, foreground: NDArray[np.bool_]) -> NDArray[n
     kept[np.unique(parts[foreground])] = True
     kept[0] = False
     # Without anything sure the network's word is all there is.
-    return maybe & (kept[parts] if foreground.any() else alpha > 0.02)
+    found: NDArray[np.bool_] = maybe & (kept[parts] if foreground.any() else alpha > 0.02)
+    return found
 
 
 def _shade(plate: F32, clean: F32, key: Key, alpha: F32) -> F32:
