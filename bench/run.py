@@ -17,6 +17,7 @@ TABLES = (
     "imports",
     "light",
     "matting",
+    "matte_sizes",
     "trimap",
     "relight",
     "finish",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 from scipy.sparse import block_array, block_diag, eye_array
 from scipy.sparse.linalg import spsolve
 
@@ -220,13 +221,12 @@ def _grey(image: Image, anchor: float) -> Tensor:
 def _seen(plate: Image, subject: Image | None, least: float) -> Tensor:
     """Return 1×1×H×W: 0 near where the subject's alpha exceeds `least`, 1 elsewhere."""
     import torch
-    from torch.nn import functional as fn
 
     if subject is None:
         return torch.ones(1, 1, plate.height, plate.width)
-    covered = planar((subject.take("A") > least).astype(np.float32))
     wide = max(1, round(0.01 * max(plate.height, plate.width)))
-    return 1.0 - fn.max_pool2d(covered, 2 * wide + 1, 1, wide)
+    covered = ndimage.maximum_filter(subject.take("A")[:, :, 0] > least, 2 * wide + 1)
+    return 1.0 - planar(covered[..., None].astype(np.float32))
 
 
 def _homography(pair: _Pair, warp: Warp) -> Warp:

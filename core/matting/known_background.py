@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from relume.compositing.inpaint import fill
 from relume.encoding import encode
-from relume.matting.planes import around, planar, resized
+from relume.matting.planes import around, grown, planar, resized, shrunk
 from relume.matting.posterior import PAIRS, probable_alpha
 
 F32 = NDArray[np.float32]
@@ -156,7 +156,7 @@ def solve_matte(plate: F32, clean: F32, alpha: F32) -> F32:
     gaps = _gaps(plate, clean, key, foreground, alpha)
     if gaps.any():
         # How far exactly a gap goes is to be found out as at any other edge.
-        rim = ndimage.binary_dilation(gaps, iterations=max(2, round(max(alpha.shape) / 128)))
+        rim = grown(gaps, max(2, round(max(alpha.shape) / 128)))
         background, foreground = background | gaps, foreground & ~rim
     unknown = _belonging(alpha, key, foreground) & ~(background | foreground)
     found = foreground.astype(np.float32)
@@ -211,7 +211,7 @@ def _gaps(
     if box is None:
         return same
     # The gap's own rim says nothing of the subject.
-    rim = ndimage.binary_dilation(same[box], iterations=3 * round(size / 250) + 3)
+    rim = grown(same[box], 3 * round(size / 250) + 3)
     body = foreground[box] & ~rim
     if not body.any():
         return np.zeros_like(same)
@@ -230,17 +230,17 @@ def _gaps(
 
 def _opened(mask: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
     """Return a mask without what is too small to be told from chance."""
-    out: NDArray[np.bool_] = ndimage.binary_opening(mask, iterations=max(1, round(size / 250)))
-    return out
+    steps = max(1, round(size / 250))
+    return grown(shrunk(mask, steps, border=False), steps)
 
 
 def _belonging(alpha: F32, key: Key, foreground: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return what may be the subject's: what hangs together with it, and is not far away."""
     size = max(alpha.shape)
-    body = ndimage.binary_dilation(alpha > 0.02, iterations=max(1, round(_REACH * size)))
+    body = grown(alpha > 0.02, max(1, round(_REACH * size)))
     maybe = body & ((alpha > 0.02) | (key.distance > _UNLIKE))
     # Strands come and go by a pixel or two.
-    parts, count = ndimage.label(ndimage.binary_dilation(maybe, iterations=2))
+    parts, count = ndimage.label(grown(maybe, 2))
     kept = np.zeros(count + 1, bool)
     kept[np.unique(parts[foreground])] = True
     kept[0] = False
@@ -318,7 +318,7 @@ def _solved(
             near, behind, mean, spread, sigma, prior, sure=sure, steps=steps
         )
         solid = found > _SOLID
-        inner = ndimage.binary_erosion(solid, border_value=1)
+        inner = shrunk(solid, 1)
         weight = np.where(inner, np.float32(1), np.float32(_LONELY) * solid)
     return found
 
@@ -341,10 +341,7 @@ def _certain(key: Key, alpha: F32) -> tuple[NDArray[np.bool_], NDArray[np.bool_]
 
 
 def _eroded(mask: NDArray[np.bool_], steps: float) -> NDArray[np.bool_]:
-    out: NDArray[np.bool_] = ndimage.binary_erosion(
-        mask, iterations=max(2, round(steps)), border_value=1
-    )
-    return out
+    return shrunk(mask, max(2, round(steps)))
 
 
 def push_pull(values: F32, weight: F32) -> F32:

@@ -40,3 +40,28 @@ def around(mask: NDArray[np.bool_], margin: int) -> tuple[slice, slice] | None:
         slice(max(0, int(rows[0]) - margin), int(rows[-1]) + margin + 1),
         slice(max(0, int(columns[0]) - margin), int(columns[-1]) + margin + 1),
     )
+
+
+def grown(mask: NDArray[np.bool_], steps: int) -> NDArray[np.bool_]:
+    """Return an H×W mask with all that is within so many steps across or down.
+
+    As `ndimage.binary_dilation` with as many iterations, at the cost of one.
+    """
+    from scipy import ndimage
+
+    if steps < 1 or not mask.any():
+        return mask
+    return np.asarray(ndimage.distance_transform_cdt(~mask, metric="taxicab") <= steps)
+
+
+def shrunk(mask: NDArray[np.bool_], steps: int, *, border: bool = True) -> NDArray[np.bool_]:
+    """Return an H×W mask without all that is within so many steps of what it leaves out.
+
+    Args:
+        mask: the mask.
+        steps: across or down.
+        border: whether it goes on beyond the picture; otherwise it ends there.
+    """
+    if not border:
+        return shrunk(np.pad(mask, 1), steps)[1:-1, 1:-1]
+    return ~grown(~mask, steps)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 from scipy.stats import multivariate_normal
 
 from relume.matting.known_background import solve_matte
+from relume.matting.planes import grown, shrunk
 from relume.matting.posterior import PAIRS, probable_alpha
 
 BEHIND = np.array((0.1, 0.4, 0.2), np.float32)
@@ -145,3 +147,15 @@ def test_a_gap_that_the_network_filled_is_open_where_the_subject_looks_otherwise
     # A subject of the wall's own colour is the network's to tell.
     dark = cover[..., None] * 0.031 + (1 - cover[..., None]) * wall + noise[0]
     assert solve_matte(dark.astype(np.float32), behind, alpha)[100:140, 90:130].mean() > 0.9
+
+
+@pytest.mark.parametrize("steps", [1, 4, 11])
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.98])
+def test_masks_grow_and_shrink_as_scipy_s_iterations_do(steps: int, share: float) -> None:
+    mask = np.random.default_rng(6).random((37, 52)) < share
+    once = {"iterations": steps}
+    np.testing.assert_array_equal(grown(mask, steps), ndimage.binary_dilation(mask, **once))
+    inner = ndimage.binary_erosion(mask, border_value=1, **once)
+    np.testing.assert_array_equal(shrunk(mask, steps), inner)
+    inner = ndimage.binary_erosion(mask, **once)
+    np.testing.assert_array_equal(shrunk(mask, steps, border=False), inner)
