@@ -102,6 +102,7 @@ def measure(given: argparse.Namespace) -> None:
     wanted = [name for name in METHODS if not given.methods or name in given.methods]
     rows: list[dict[str, Any]] = []
     worst: dict[str, list[tuple[float, str]]] = {name: [] for name in wanted}
+    shown: dict[tuple[str, str], Path] = {}
     for scene in takes(given.folder, given.only):
         found = mattes(scene, model, wanted)
         row: dict[str, Any] = {"scene": scene.name, "strand": scene.strand}
@@ -110,7 +111,7 @@ def measure(given: argparse.Namespace) -> None:
             mad = row[name]["whole"]["mad"]
             worst[name] = sorted([*worst[name], (mad, scene.name)], reverse=True)[:WORST]
             if given.look is not None and (mad, scene.name) in worst[name]:
-                look(given.look, name, scene, alpha)
+                shown[name, scene.name] = look(given.look, name, scene, alpha)
         rows.append(row)
         figures = "  ".join(f"{row[name]['whole']['mad']:.2f}" for name in found)
         print(f"{scene.name}: {figures}", flush=True)
@@ -118,6 +119,9 @@ def measure(given: argparse.Namespace) -> None:
         given.rows.write_text(json.dumps(rows, indent=1), encoding="utf-8")
     text = report(rows, wanted, weights.digest("matte"))
     print(f"\n{text}")
+    for (name, scene_name), path in shown.items():
+        if scene_name not in {known for _, known in worst[name]}:
+            path.unlink()
     for name, scenes in worst.items():
         print(f"worst, {name}: " + "; ".join(f"{scene} {mad:.2f}" for mad, scene in scenes))
     for path in given.write:
@@ -168,7 +172,7 @@ def put(text: str, document: str) -> str:
     return f"{before}{BEGIN}\n\n{text}\n\n{END}{after}"
 
 
-def look(folder: Path, name: str, scene: Take, alpha: F32) -> None:
+def look(folder: Path, name: str, scene: Take, alpha: F32) -> Path:
     """Write plate, matte, truth and error of a scene, two by two at full size."""
     import OpenImageIO as oiio
 
@@ -179,4 +183,6 @@ def look(folder: Path, name: str, scene: Take, alpha: F32) -> None:
     signed = np.stack((apart.clip(0), np.zeros_like(apart), (-apart).clip(0)), -1)
     sheet = np.vstack((np.hstack((grey * 1.4, panes[0])), np.hstack((panes[1], signed * 3.0))))
     picture = oiio.ImageBuf(np.ascontiguousarray(np.clip(sheet, 0, 1), np.float32))
-    picture.write(str(folder / f"{name} {scene.name}.png".replace(" ", "_")), oiio.UINT8)
+    path = folder / f"{name} {scene.name}.png".replace(" ", "_")
+    picture.write(str(path), oiio.UINT8)
+    return path
