@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,28 +73,40 @@ def fitted(picture: F32, alpha: F32, radius: int) -> F32:
         alpha: H×W, 0 to 1.
         radius: windows are 2·radius + 1 pixels wide.
     """
-
-    def mean(plane: F32) -> F32:
-        out: F32 = ndimage.uniform_filter(plane, 2 * radius + 1, mode="nearest")
-        return out
-
     weight = np.abs(2.0 * alpha - 1.0) + np.float32(0.02)
-    total = mean(weight)
     colour = [np.ascontiguousarray(picture[..., c]) for c in range(3)]
-    middle = [mean(weight * c) / total for c in colour]
-    cover = mean(weight * alpha) / total
-    along = [
-        mean(weight * alpha * c) / total - m * cover for c, m in zip(colour, middle, strict=True)
-    ]
+    pairs = [(i, j) for i in range(3) for j in range(i, 3)]
+    # Products of planes whose means are wanted.
+    wanted: list[tuple[F32, ...]] = [(weight,), *((weight, c) for c in colour), (weight, alpha)]
+    wanted += [(weight, alpha, c) for c in colour]
+    wanted += [(weight, colour[i], colour[j]) for i, j in pairs]
+    total, *means = _means(wanted, radius)
+    means = [each / total for each in means]
+    middle, cover, mixed, squares = means[:3], means[3], means[4:7], means[7:]
+    along = [each - m * cover for each, m in zip(mixed, middle, strict=True)]
     spread = {
-        (i, j): mean(weight * colour[i] * colour[j]) / total - middle[i] * middle[j]
-        for i in range(3)
-        for j in range(i, 3)
+        (i, j): each - middle[i] * middle[j] for (i, j), each in zip(pairs, squares, strict=True)
     }
     slopes = _solved(spread, along)
     offset = cover - np.sum([s * m for s, m in zip(slopes, middle, strict=True)], 0)
-    picked = np.sum([mean(s) * c for s, c in zip(slopes, colour, strict=True)], 0)
-    return np.asarray(np.clip(picked + mean(offset), 0.0, 1.0), np.float32)
+    *lines, rest = _means([*((s,) for s in slopes), (offset,)], radius)
+    picked = np.sum([s * c for s, c in zip(lines, colour, strict=True)], 0)
+    return np.asarray(np.clip(picked + rest, 0.0, 1.0), np.float32)
+
+
+def _means(products: list[tuple[F32, ...]], radius: int) -> list[F32]:
+    """Return windows' means of products of planes, on as many threads as torch may use."""
+    import torch
+
+    def mean(factors: tuple[F32, ...]) -> F32:
+        plane = factors[0]
+        for factor in factors[1:]:
+            plane = plane * factor
+        out: F32 = ndimage.uniform_filter(plane, 2 * radius + 1, mode="nearest")
+        return out
+
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        return list(pool.map(mean, products))
 
 
 def _solved(spread: dict[tuple[int, int], F32], along: list[F32]) -> list[F32]:
