@@ -19,8 +19,6 @@ from relume.matting.trimap import certain
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from relume.networks.matte import Coarse
-
 BATCH = 32
 """Tiles refined at once. Fixed, and the last batch padded, so that a tile's arithmetic does not
 depend on how many others there are."""
@@ -28,9 +26,6 @@ depend on how many others there are."""
 DOUBT = (0.02, 0.98)
 ERROR = 0.05
 """A tile is refined where alpha lies between the two doubts or the expected error exceeds this."""
-
-SECOND = 0.7
-"""Size of the second look at a frame beside the first."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -200,7 +195,7 @@ def _look(
     import torch
     from torch.nn import functional as fn
 
-    from relume.networks.matte import STRIDE
+    from relume.networks.matte import STRIDE, look_twice
 
     wide = plate.width * plate.pixel_aspect
     # Smaller plates are enlarged: the network knows people at one size.
@@ -225,7 +220,7 @@ def _look(
         padding = (0, -width % STRIDE, 0, -height % STRIDE)
         device = next(model.parameters()).device
         inputs = fn.pad(torch.cat(parts, 1), padding, mode="replicate").to(device)
-        out = _twice(model, inputs)
+        out = look_twice(model.coarse, inputs)
         alpha = out.alpha[:, :, :height, :width].cpu()
         if marks is not None:
             # What is drawn is there: soft parts beside it may hang on it.
@@ -245,49 +240,10 @@ def _look(
             alpha=alpha,
             trimap=out.trimap[:, :, :height, :width].cpu(),
             error=error,
-            hidden=out.hidden[:, :, : height // 2, : width // 2].float().cpu(),
+            hidden=out.hidden[:, :, : height // 2, : width // 2].cpu(),
             support=support,
             doubt=float(error[doubtful].mean()) if bool(doubtful.any()) else 0.0,
         )
-
-
-def _twice(model: Any, inputs: Tensor) -> Coarse:
-    """Return the mean of two coarse passes: one as it is, one smaller and in a mirror.
-
-    A network that misses somebody, or half of their clothes, seldom does so from both. Edges lose
-    a little, which the refiner and the picture give back.
-
-    Args:
-        model: a `relume.networks.matte.MatteNet`.
-        inputs: 1×10×H×W, H and W multiples of 32.
-
-    Returns:
-        Shares of alpha and of the trimap's classes where the network answers logits; `person` and
-        `hidden` of the first pass.
-    """
-    import torch
-    from torch.nn import functional as fn
-
-    from relume.networks.matte import STRIDE, Coarse
-
-    size = inputs.shape[2:]
-    rows, columns = (max(STRIDE, STRIDE * round(n * SECOND / STRIDE)) for n in size)
-    small = fn.interpolate(
-        inputs.flip(3), (rows, columns), mode="bilinear", align_corners=False, antialias=True
-    )
-
-    def look(x: Tensor) -> tuple[Any, list[Tensor]]:
-        out = model.coarse(x.contiguous(memory_format=torch.channels_last))
-        shares = torch.sigmoid(out.alpha.float()), torch.softmax(out.trimap.float(), 1)
-        return out, [*shares, out.error.float()]
-
-    out, one = look(inputs)
-    grown = (
-        fn.interpolate(plane, size, mode="bilinear", align_corners=False).flip(3)
-        for plane in look(small)[1]
-    )
-    alpha, trimap, error = (0.5 * (a + b) for a, b in zip(one, grown, strict=True))
-    return Coarse(alpha, trimap, error, out.person, out.hidden)
 
 
 def _settled(view: _View, alpha: Tensor, plate: Image) -> Tensor:

@@ -256,11 +256,11 @@ def test_a_clean_plate_reaches_the_network(random_network: Any) -> None:
 
 
 def test_the_second_look_is_in_a_mirror_and_counts_half(random_network: Any) -> None:
-    from relume.matting.network import _twice
+    from relume.networks.matte import look_twice
 
     inputs = torch.rand(1, 10, 64, 96, generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
-        one = _twice(random_network, inputs)
+        one = look_twice(random_network.coarse, inputs)
         alone = torch.sigmoid(random_network.coarse(inputs).alpha)
         small = torch.nn.functional.interpolate(
             inputs.flip(3), (32, 64), mode="bilinear", antialias=True
