@@ -12,6 +12,7 @@ from torch.nn import functional as fn
 
 from relume.matting.network import DOUBT, ERROR
 from relume.networks.matte import HALO, TILE, UNKNOWN, MatteNet, build
+from relume.training.echo import mirrored
 from relume.training.matte_batches import Composer
 from relume.training.matte_losses import coarse_loss, matte_loss, trimap_classes
 
@@ -49,7 +50,7 @@ class CoarseTask:
     @staticmethod
     def again(batch: Mapping[str, Tensor], rng: np.random.Generator) -> Mapping[str, Tensor]:
         """Return a batch seen in a mirror, or as it is."""
-        return batch if rng.random() < 0.5 else _mirrored(batch)
+        return batch if rng.random() < 0.5 else mirrored(batch)
 
     def loss(
         self, model: nn.Module, batch: Mapping[str, Tensor]
@@ -120,8 +121,7 @@ class RefineTask:
     @staticmethod
     def again(batch: Mapping[str, Tensor], rng: np.random.Generator) -> Mapping[str, Tensor]:
         """Return a batch with its tiles in another order, in a mirror or as it is."""
-        pictures = {key: value for key, value in batch.items() if key != "order"}
-        return _ordered(pictures if rng.random() < 0.5 else _mirrored(pictures), rng)
+        return _ordered(batch if rng.random() < 0.5 else mirrored(batch), rng)
 
     def loss(
         self, model: nn.Module, batch: Mapping[str, Tensor]
@@ -159,10 +159,6 @@ class RefineTask:
                 ]
         refined, coarse, pixels = (float(value) for value in total)
         return {"mad": refined / pixels * 1e3, "before": coarse / pixels * 1e3}
-
-
-def _mirrored(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {key: value.flip(3) for key, value in batch.items()}
 
 
 def _ordered(batch: Mapping[str, Tensor], rng: np.random.Generator) -> dict[str, Tensor]:

@@ -23,6 +23,7 @@ from relume.networks.guided import double
 from relume.shading.types import EXPONENTS
 from relume.training import losses
 from relume.training.batches import Batches, Recipe, stacked
+from relume.training.echo import mirrored
 from relume.training.lighting import COSINE, combine, harmonics, lookup, reflected
 from relume.training.lit import LitViews, pool
 from relume.training.trainer import Plan, Result, averaged, train
@@ -135,14 +136,6 @@ def long_side(batch: Mapping[str, Tensor]) -> int:
 def known(batch: Mapping[str, Tensor]) -> Tensor:
     """Return where the truth exists and the network sees it."""
     return batch["alpha"] * (batch["matte"] > 0)
-
-
-def mirrored(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return pictures seen in a mirror: N×C×H×W planes, normals with their X turned round."""
-    found = {key: value.flip(3) if value.dim() == 4 else value for key, value in batch.items()}
-    if "normals" in found:
-        found["normals"] = found["normals"] * torch.tensor([-1.0, 1.0, 1.0])[:, None, None]
-    return found
 
 
 def take_over(network: nn.Module, donor: nn.Module) -> None:

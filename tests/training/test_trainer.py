@@ -17,6 +17,7 @@ from relume.shading.neural import neural_relight
 from relume.shading.types import EXPONENTS, HARMONICS, Transport
 from relume.training import losses, relight_nets
 from relume.training.batches import Batches, Frame, Recipe, stacked
+from relume.training.echo import mirrored
 from relume.training.evaluate import maps, render
 from relume.training.lighting import COSINE, basis, combine, harmonics, lookup, reflected
 from relume.training.lights import HEIGHT, Pool, lamp, small_lamp, studio
@@ -159,7 +160,7 @@ def test_a_mirrored_picture_of_a_sphere_is_a_sphere() -> None:
     y, x = torch.meshgrid(-steps, steps, indexing="ij")
     sphere = torch.stack((x, y, (1 - x * x - y * y).sqrt()))[None]
     plane = torch.arange(64.0).view(1, 1, 8, 8)
-    found = relight_nets.mirrored({"normals": sphere, "plate": plane, "size": torch.tensor(8)})
+    found = mirrored({"normals": sphere, "plate": plane, "size": torch.tensor(8)})
     assert torch.allclose(found["normals"], sphere)
     assert torch.equal(found["plate"][0, 0, 0], torch.arange(7.0, -1.0, -1.0))
     assert int(found["size"]) == 8
