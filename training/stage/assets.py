@@ -10,12 +10,9 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from relume.errors import InputError
-
-F32 = NDArray[np.float32]
-I32 = NDArray[np.int32]
+from relume.training.stage.geometry import F32, I32, Mesh, split_corners
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -200,3 +197,32 @@ def vertex_groups() -> dict[str, I32]:
         name: np.concatenate([np.arange(a, b + 1, dtype=np.int32) for a, b in spans])
         for name, spans in ranges.items()
     }
+
+
+def corner_mesh(
+    obj: Obj, vertices: F32, normals: F32, faces: I32, uv_faces: I32, label: int
+) -> tuple[Mesh, I32]:
+    """Return faces of a file as a mesh whose vertices have one texture coordinate each.
+
+    Args:
+        obj: the file, whose own vertices are the mesh at rest.
+        vertices: V×3, where the file's vertices are now.
+        normals: V×3, there.
+        faces: F×3, those wanted.
+        uv_faces: F×3, their texture coordinates.
+        label: what the surface is.
+
+    Returns:
+        the mesh, white, and the file's vertex that each of its vertices was.
+    """
+    joined, vertex, coordinate = split_corners(faces, uv_faces)
+    mesh = Mesh(
+        vertices=vertices[vertex],
+        faces=joined,
+        normals=normals[vertex],
+        uv=obj.uv[coordinate],
+        rest=obj.vertices[vertex],
+        colour=np.ones((len(vertex), 3), np.float32),
+        label=label,
+    )
+    return mesh, vertex

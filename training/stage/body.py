@@ -10,6 +10,7 @@ import numpy as np
 from scipy import ndimage
 
 from relume.training.stage.assets import (
+    corner_mesh,
     fitted,
     makehuman,
     read_fit,
@@ -24,7 +25,6 @@ from relume.training.stage.geometry import (
     rotation,
     smooth_normals,
     smoothstep,
-    split_corners,
 )
 from relume.training.stage.skin import MAPS, read_texture
 
@@ -237,17 +237,9 @@ def skin_mesh(body: Body, hidden: I32, label: int, texture: F32) -> Mesh:
     covered = np.zeros(len(base.vertices), bool)
     covered[hidden] = True
     keep = ~covered[faces].all(axis=1)
-    joined, vertex, coordinate = split_corners(faces[keep], uv_faces[keep])
-    return Mesh(
-        vertices=body.vertices[vertex],
-        faces=joined,
-        normals=normals[vertex],
-        uv=base.uv[coordinate],
-        rest=base.vertices[vertex],
-        colour=np.ones((len(vertex), 3), np.float32),
-        label=label,
-        texture=texture,
-    )
+    skin, _ = corner_mesh(base, body.vertices, normals, faces[keep], uv_faces[keep], label)
+    skin.texture = texture
+    return skin
 
 
 def fitted_mesh(body: Body, path: Path, label: int, colour: F32) -> tuple[Mesh, I32]:
@@ -266,14 +258,6 @@ def fitted_mesh(body: Body, path: Path, label: int, colour: F32) -> tuple[Mesh, 
     obj = read_obj(path.parent / name)
     vertices = fitted(fit, body.vertices)
     normals = smooth_normals(vertices, obj.faces)
-    faces, vertex, coordinate = split_corners(obj.faces, obj.uv_faces)
-    mesh = Mesh(
-        vertices=vertices[vertex],
-        faces=faces,
-        normals=normals[vertex],
-        uv=obj.uv[coordinate],
-        rest=obj.vertices[vertex],
-        colour=np.broadcast_to(colour, (len(vertex), 3)).astype(np.float32),
-        label=label,
-    )
+    mesh, _ = corner_mesh(obj, vertices, normals, obj.faces, obj.uv_faces, label)
+    mesh.colour = np.broadcast_to(colour, mesh.vertices.shape).astype(np.float32)
     return mesh, fit.hidden

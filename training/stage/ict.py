@@ -9,7 +9,7 @@ import numpy as np
 
 from relume.errors import InputError
 from relume.training.stage.anchors import Anchors
-from relume.training.stage.assets import Obj, assets_root, read_obj
+from relume.training.stage.assets import Obj, assets_root, corner_mesh, read_obj
 from relume.training.stage.geometry import (
     F32,
     I32,
@@ -19,7 +19,6 @@ from relume.training.stage.geometry import (
     rotation,
     smooth_normals,
     smoothstep,
-    split_corners,
 )
 
 SKIN_VERTICES = 14062
@@ -231,17 +230,7 @@ def _part(head: Head, keep: np.ndarray, label: int) -> tuple[Mesh, I32]:
     obj = mesh()
     faces, uv_faces = obj.faces[keep], obj.uv_faces[keep]
     normals = smooth_normals(head.vertices, faces)
-    joined, vertex, coordinate = split_corners(faces, uv_faces)
-    part = Mesh(
-        vertices=head.vertices[vertex],
-        faces=joined,
-        normals=normals[vertex],
-        uv=obj.uv[coordinate],
-        rest=obj.vertices[vertex],
-        colour=np.ones((len(vertex), 3), np.float32),
-        label=label,
-    )
-    return part, vertex
+    return corner_mesh(obj, head.vertices, normals, faces, uv_faces, label)
 
 
 def _between(start: int, stop: int) -> np.ndarray:

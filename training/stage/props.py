@@ -9,7 +9,7 @@ import numpy as np
 
 from relume.training.stage import cloth as cloths
 from relume.training.stage.anchors import Anchors, Clearance
-from relume.training.stage.assets import makehuman, read_obj, vertex_groups
+from relume.training.stage.assets import corner_mesh, makehuman, read_obj, vertex_groups
 from relume.training.stage.geometry import (
     CLOTH,
     F32,
@@ -19,7 +19,6 @@ from relume.training.stage.geometry import (
     Mesh,
     smooth_normals,
     smoothstep,
-    split_corners,
     unit,
 )
 from relume.training.stage.tubes import ball, box, lathe, solid
@@ -141,18 +140,8 @@ class Hand:
         if self.right:
             faces, uv_faces = faces[:, ::-1], uv_faces[:, ::-1]
         normals = smooth_normals(placed, faces)
-        joined, vertex, coordinate = split_corners(faces, uv_faces)
-        skin = Mesh(
-            vertices=placed[vertex].astype(np.float32),
-            faces=joined,
-            normals=normals[vertex],
-            uv=base.uv[coordinate],
-            rest=base.vertices[vertex],
-            colour=np.ones((len(vertex), 3), np.float32),
-            label=SKIN,
-            texture=texture,
-            bump=0.08,
-        )
+        skin, _ = corner_mesh(base, placed, normals, faces, uv_faces, SKIN)
+        skin.texture, skin.bump = texture, 0.08
         if sleeve < 0:
             return [skin]
         along = self.points @ unit(-self.arm)
