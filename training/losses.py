@@ -1,4 +1,4 @@
-"""Losses of the relighting networks."""
+"""Losses of the relighting networks, and the figures they are judged by."""
 
 from __future__ import annotations
 
@@ -64,3 +64,21 @@ def degrees(prediction: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
     """Return the mean angle in degrees between unit vectors."""
     cosine = (prediction * truth).sum(1, keepdim=True).clamp(-1.0, 1.0)
     return weighted_mean(torch.rad2deg(torch.acos(cosine)), weight)
+
+
+def rmse(found: Tensor, truth: Tensor, weight: Tensor) -> float:
+    """Return the root of the weighted mean square difference."""
+    return float(weighted_mean((found - truth) ** 2, weight).sqrt())
+
+
+def scaled(found: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
+    """Return N×C×H×W scaled by the one gain a picture that fits the truth best."""
+    dims = (1, 2, 3)
+    gain = (found * truth * weight).sum(dims, keepdim=True)
+    return found * gain / (found * found * weight).sum(dims, keepdim=True).clamp_min(1e-9)
+
+
+def psnr(found: Tensor, truth: Tensor, weight: Tensor) -> float:
+    """Return the peak signal-to-noise ratio of encoded values in dB."""
+    error = weighted_mean((encode(found) - encode(truth)) ** 2, weight)
+    return float(-10.0 * torch.log10(error.clamp_min(1e-12)))

@@ -17,7 +17,7 @@ from relume.shading.types import EXPONENTS
 from relume.training import losses
 from relume.training.batches import Recipe
 from relume.training.lighting import lookup, reflected
-from relume.training.relight_nets import Later, known, long_side, psnr
+from relume.training.relight_task import Later, known, long_side
 
 
 class NeuralTask(Later):
@@ -95,7 +95,7 @@ class NeuralTask(Later):
         apart = (together - found[:, :2].sum(1, keepdim=True)).abs()
         linear = losses.weighted_mean(apart, weight)
         return {
-            "psnr": psnr(found, batch["diffuse"] + batch["specular"], weight),
+            "psnr": losses.psnr(found, batch["diffuse"] + batch["specular"], weight),
             "superposition": float(linear / losses.weighted_mean(together.abs(), weight)),
         }
 

@@ -18,7 +18,8 @@ from relume import weights
 from relume.training.evaluate import cycles_cases, evaluate, stage_cases, table
 from relume.training.export import export, rounded
 from relume.training.lit import LIGHTS, POOLS
-from relume.training.relight_nets import ALL, SETTINGS, averaged_of
+from relume.training.relight_nets import averaged_of
+from relume.training.relight_task import ALL, SETTINGS
 from relume.training.stage import cast
 from relume.training.stage.dataset import list_views
 from relume.training.trainer import CHECKPOINT, LOG

@@ -20,7 +20,7 @@ from relume.shading.neural import neural_relight
 from relume.shading.phong import phong_transport
 from relume.shading.relight import Relit, relight
 from relume.shading.types import EXPONENTS
-from relume.training.relight_nets import SETTINGS
+from relume.training.relight_task import SETTINGS
 
 HEIGHT, WIDTH = 40, 56
 RGB = ("R", "G", "B")

@@ -15,7 +15,7 @@ from relume.image import Image
 from relume.networks.neural import build as build_neural
 from relume.shading.neural import neural_relight
 from relume.shading.types import EXPONENTS, HARMONICS, Transport
-from relume.training import losses, relight_nets
+from relume.training import losses, relight_task
 from relume.training.batches import Batches, Frame, Recipe, stacked
 from relume.training.echo import mirrored
 from relume.training.evaluate import maps, render
@@ -24,12 +24,12 @@ from relume.training.lights import HEIGHT, Pool, lamp, small_lamp, studio
 from relume.training.lit import LitViews, light, read_lit, write_lit
 from relume.training.neural_task import NeuralTask, draw, levels, sampled
 from relume.training.oracles import fitted
-from relume.training.relight_nets import build, take_over
-from relume.training.relight_nets import lit as shade
+from relume.training.relight_task import build, take_over
 from relume.training.stage import environment
 from relume.training.stage.dataset import View, write_view
 from relume.training.stage.lighting import prepare, relit
 from relume.training.trainer import BLOCK, CHECKPOINT, LOG, Plan, averaged, train
+from relume.training.transport_task import lit as shade
 
 SIZE = 48
 
@@ -507,8 +507,8 @@ def test_training_and_rendering_draw_the_same_picture(lit_root: Path, pool: Pool
 def test_the_neural_task_trains_on_a_sphere(
     lit_root: Path, pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relight_nets, "pool", lambda split, data: pool)
-    monkeypatch.setattr(relight_nets, "build", lambda name: build_neural(TINY, TINY))
+    monkeypatch.setattr(relight_task, "pool", lambda split, data: pool)
+    monkeypatch.setattr(relight_task, "build", lambda name: build_neural(TINY, TINY))
     (tmp_path / "lit" / "val").mkdir(parents=True)
     for split in ("train", "val"):
         view = read_lit(lit_root / "train" / "00000.npz")

@@ -1,0 +1,48 @@
+"""Albedo as a task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from relume.encoding import decode, encode
+from relume.training import losses
+from relume.training.relight_task import Later, albedo_input, known, long_side
+
+
+class AlbedoTask(Later):
+    """(Foreground, normals) → albedo."""
+
+    name = "albedo"
+
+    def loss(
+        self, model: nn.Module, batch: Mapping[str, Tensor]
+    ) -> tuple[Tensor, dict[str, float | Tensor]]:
+        """Encoded colour, edges, and colour up to a gain."""
+        found = model(albedo_input(batch, self.normals(batch)), long_side(batch)).float()
+        truth = encode(batch["albedo"])
+        weight = losses.balance(batch["labels"], known(batch))
+        colour = losses.weighted_mean((found - truth).abs(), weight)
+        edges = losses.gradient(found, truth, weight)
+        relative = losses.scale_invariant(found, truth, weight)
+        return colour + 3.0 * edges + relative, {
+            "colour": colour.detach(),
+            "edges": edges.detach(),
+            "relative": relative.detach(),
+        }
+
+    def figures(self, model: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, float]:
+        """Linear RMSE, absolute and up to one gain a picture, beside the mean colour's."""
+        found = decode(model(albedo_input(batch, self.normals(batch)), 160).float())
+        weight = known(batch)
+        truth = batch["albedo"]
+        mean = (truth * weight).sum((2, 3), keepdim=True) / weight.sum((2, 3), keepdim=True)
+        return {
+            "rmse": losses.rmse(found, truth, weight),
+            "rmse_scaled": losses.rmse(losses.scaled(found, truth, weight), truth, weight),
+            "mean_colour_rmse": losses.rmse(mean.expand_as(truth), truth, weight),
+            "plate_rmse_scaled": losses.rmse(
+                losses.scaled(batch["plate"], truth, weight), truth, weight
+            ),
+        }
