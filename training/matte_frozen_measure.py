@@ -23,7 +23,7 @@ from relume.matting.network import estimate_matte
 from relume.matting.planes import around
 from relume.matting.plate_matte import plate_matte
 from relume.matting.trimap import trimap_from_mask
-from relume.training.matte_frozen import Take, takes
+from relume.training.matte_frozen_scenes import Take, takes
 
 F32 = NDArray[np.float32]
 

@@ -9,12 +9,13 @@ import pytest
 
 from relume.training import matte_frozen as frozen
 from relume.training import matte_frozen_measure as measuring
+from relume.training import matte_frozen_scenes as scenery
 from relume.training.stage import environment as envs
 from relume.training.stage.dataset import split_of
 
 
 def test_everything_of_the_list_belongs_to_the_test_split() -> None:
-    known = frozen.read_list()
+    known = scenery.read_list()
     held = set(envs.SPLITS["test"])
     for person in known["people"]:
         assert split_of(person["person"]) == split_of(person["hair"]) == "test"
@@ -25,7 +26,7 @@ def test_everything_of_the_list_belongs_to_the_test_split() -> None:
 
 
 def test_the_list_is_what_it_claims_to_be() -> None:
-    known = frozen.read_list()
+    known = scenery.read_list()
     people = {person["name"]: person for person in known["people"]}
     scenes = known["scenes"]
     assert len(people) >= 10 and len(scenes) >= 30
@@ -41,8 +42,8 @@ def test_the_list_is_what_it_claims_to_be() -> None:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> tuple[np.ndarray, np.ndarray]:
     """Frames of 90×160, and a person who is a soft disc."""
-    monkeypatch.setattr(frozen, "FRAME", (90, 160))
-    monkeypatch.setattr(frozen, "PERSON", (90, 100))
+    monkeypatch.setattr(scenery, "FRAME", (90, 160))
+    monkeypatch.setattr(scenery, "PERSON", (90, 100))
     y, x = np.mgrid[:90, :100]
     alpha = np.clip((30 - np.hypot(x - 50, y - 60)) / 4 + 0.5, 0, 1).astype(np.float32)
     return np.float32((0.5, 0.3, 0.2)) * alpha[..., None], alpha
@@ -65,7 +66,7 @@ def known_scene(**faults: object) -> dict[str, object]:
 def test_without_faults_the_clean_plate_is_what_is_behind(
     small: tuple[np.ndarray, np.ndarray],
 ) -> None:
-    made = frozen.take(known_scene(), *small, strand=True)
+    made = scenery.take(known_scene(), *small, strand=True)
     open_, solid = made.truth == 0, made.truth == 1
     np.testing.assert_array_equal(made.plate.rgb[open_], made.clean_plate.rgb[open_])
     colour = made.plate.rgb[solid]
@@ -88,8 +89,8 @@ def test_a_fault_is_in_the_take_it_belongs_to(
     small: tuple[np.ndarray, np.ndarray], fault: str, value: object, beside: bool
 ) -> None:
     """`beside`: whether it changes the clean plate; a shadow falls on the plate alone."""
-    plain = frozen.take(known_scene(), *small, strand=True)
-    other = frozen.take(known_scene(**{fault: value}), *small, strand=True)
+    plain = scenery.take(known_scene(), *small, strand=True)
+    other = scenery.take(known_scene(**{fault: value}), *small, strand=True)
     np.testing.assert_array_equal(plain.truth, other.truth)
     same = np.array_equal(plain.clean_plate.rgb, other.clean_plate.rgb)
     assert same != beside
@@ -122,7 +123,7 @@ def test_backgrounds_are_still_those_of_the_list(assets: Path) -> None:
     """A change of what draws them would make another split of the same list."""
     rng = np.random.default_rng([771, 3])
     back = {"environment": "workshop", "fov": 60.0, "pitch": 3.0, "rotation": 20.0, "things": 3}
-    made = frozen.background({"kind": "environment", **back}, 90, 160, rng)
+    made = scenery.background({"kind": "environment", **back}, 90, 160, rng)
     seen = frozen.proof(made.permute(1, 2, 0).numpy(), np.float32(rng.random((60, 100))))
     assert frozen.compared(seen, {"digest": "", "signature": SEEN}) == "same"
 
@@ -130,7 +131,7 @@ def test_backgrounds_are_still_those_of_the_list(assets: Path) -> None:
 def test_a_perfect_matte_has_no_error_and_a_mask_has_that_of_its_edge(
     small: tuple[np.ndarray, np.ndarray],
 ) -> None:
-    made = frozen.take(known_scene(), *small, strand=True)
+    made = scenery.take(known_scene(), *small, strand=True)
     none = measuring.errors(made.truth, made.truth)
     assert set(none["whole"].values()) == {0.0}
     mask = (made.truth > 0.5).astype(np.float32)
