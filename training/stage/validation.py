@@ -24,8 +24,9 @@ from relume.training.stage import environment as envs
 from relume.training.stage.camera import Camera, draw_camera
 from relume.training.stage.dataset import split_seeds
 from relume.training.stage.geometry import CLOTH, HAIR, SKIN, unit
-from relume.training.stage.render import build, render, shade_points
+from relume.training.stage.render import render
 from relume.training.stage.subject import Subject, make_subject
+from relume.training.stage.surface import build, shade_points
 
 F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]
