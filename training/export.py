@@ -42,7 +42,7 @@ def export(
         hyperparameters: keyword arguments of `build` in the architecture's module.
         recipe: the data: what it was, how it was made, licences.
         seed: of the run.
-        steps: optimiser steps taken.
+        steps: optimiser steps, those of the weights that the run began with included.
         figures: validation figures.
         command: the exact command that trained it.
         architecture: module of `relume.networks`; the name by default.

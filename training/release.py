@@ -12,8 +12,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from relume import weights
 from relume.training.evaluate import cycles_cases, evaluate, stage_cases, table
 from relume.training.export import export, rounded
@@ -22,7 +20,7 @@ from relume.training.relight_nets import averaged_of
 from relume.training.relight_task import ALL, SETTINGS
 from relume.training.stage import cast
 from relume.training.stage.dataset import list_views
-from relume.training.trainer import CHECKPOINT, LOG
+from relume.training.trainer import CHECKPOINT, LOG, seed_and_steps
 
 OWN = {
     "normals": ("normals", "flat"),
@@ -81,7 +79,7 @@ def release(
     for name, found in figures.items():
         print(f"\n{name}: {table(found)}", flush=True)
     for name in names:
-        state = torch.load(runs / name / CHECKPOINT, map_location="cpu", weights_only=True)
+        seed, steps = seed_and_steps(runs / name)
         own = {
             kind: {
                 key: round(value, 4)
@@ -96,8 +94,8 @@ def release(
             folder=out,
             hyperparameters=SETTINGS[name],
             recipe=recipe(stage),
-            seed=state["seed"],
-            steps=state["step"],
+            seed=seed,
+            steps=steps,
             figures=own,
             command=_commands(runs / name),
         )

@@ -12,7 +12,6 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from relume import weights
 from relume.training.albedo_task import AlbedoTask
 from relume.training.batches import Recipe
 from relume.training.neural_task import NeuralTask
@@ -90,7 +89,7 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     task = make_task(given.name, given.data, given.runs, size=given.size, batch=given.batch)
     if given.shipped:
-        task.start = weights.load(given.name)
+        task.start_from_shipped()
     result = train(task, given.runs / given.name, plan)
     print(given.name, result.step, "steps", result.figures, file=sys.stderr)
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from relume import weights
 from relume.encoding import decode, encode
 from relume.training.batches import Batches, Recipe, stacked
 from relume.training.echo import mirrored
@@ -45,11 +46,20 @@ def build(name: str) -> nn.Module:
 
 
 class RelightTask(ABC):
-    """What the tasks share: batches, validation pictures, the coarse pass at any scale."""
+    """What the tasks share: batches, validation pictures, the coarse pass at any scale.
+
+    Attributes:
+        name: of the network.
+        donor: network whose body a fresh one takes over.
+        start: network to go on from.
+        before: steps that the start had been trained.
+        rate: peak learning rate.
+    """
 
     name = ""
     donor: nn.Module | None = None
     start: nn.Module | None = None
+    before = 0
     rate = 2e-3
 
     def __init__(self, data: Path, recipe: Recipe, rescan: int = 200) -> None:
@@ -79,6 +89,11 @@ class RelightTask(ABC):
         elif self.donor is not None:
             take_over(network, self.donor)
         return network
+
+    def start_from_shipped(self) -> None:
+        """Go on from the weights that ship, and tell how long those were trained."""
+        self.start = weights.load(self.name)
+        self.before = int(weights.manifest(self.name).get("steps", 0))
 
     def batch(self, rng: np.random.Generator) -> Mapping[str, Tensor]:
         """Return one batch, with the long side its coarse pass shall have."""

@@ -32,7 +32,11 @@ BLOCK = 16
 
 
 class Task(Protocol):
-    """What the loop needs to know about a network and its data."""
+    """What the loop needs to know about a network and its data.
+
+    A task may have more: `rate`, its peak learning rate; `before`, how many steps the weights that
+    it begins with were trained; `again`, see `Plan.echo`.
+    """
 
     name: str
 
@@ -156,6 +160,16 @@ def averaged(build: Callable[[], nn.Module], folder: Path) -> nn.Module:
     return model.eval()
 
 
+def seed_and_steps(folder: Path) -> tuple[int, int]:
+    """Return the seed of the checkpoint in `folder`, and the steps its weights had in all.
+
+    Those are the run's own and those of the weights that it began with, where the task said how
+    many they were. Checkpoints that do not tell count what they have.
+    """
+    state = _read(folder / CHECKPOINT)
+    return int(state["seed"]), int(state["step"] + state.get("before", 0))
+
+
 class _Loop:
     """One run over one network."""
 
@@ -176,6 +190,7 @@ class _Loop:
             weight_decay=plan.weight_decay,
         )
         self.step = 0
+        self.before = int(getattr(task, "before", 0))
         self.seconds = 0.0
         self.figures: dict[str, float] = {}
         if (folder / CHECKPOINT).exists():
@@ -305,6 +320,7 @@ class _Loop:
     def _save(self) -> None:
         state = {
             "step": self.step,
+            "before": self.before,
             "seconds": self.seconds,
             "seed": self.plan.seed,
             "figures": self.figures,
@@ -331,6 +347,8 @@ class _Loop:
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.seconds = state["step"], state["seconds"]
+        # What a run began with is settled by its first checkpoint, whatever the task says by now.
+        self.before = state.get("before", 0)
         self.figures = state["figures"]
 
 

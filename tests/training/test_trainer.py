@@ -11,14 +11,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from relume import weights
 from relume.image import Image
 from relume.networks.neural import build as build_neural
 from relume.shading.neural import neural_relight
 from relume.shading.types import EXPONENTS, HARMONICS, Transport
-from relume.training import losses, relight_task
+from relume.training import losses, release, relight_task
 from relume.training.batches import Batches, Frame, Recipe, stacked
 from relume.training.echo import mirrored
 from relume.training.evaluate import maps, render
+from relume.training.export import export, rounded
 from relume.training.lighting import COSINE, basis, combine, harmonics, lookup, reflected
 from relume.training.lights import HEIGHT, Pool, lamp, small_lamp, studio
 from relume.training.lit import LitViews, light, read_lit, write_lit
@@ -28,7 +30,7 @@ from relume.training.relight_task import build, take_over
 from relume.training.stage import environment
 from relume.training.stage.dataset import View, write_view
 from relume.training.stage.lighting import prepare, relit
-from relume.training.trainer import BLOCK, CHECKPOINT, LOG, Plan, averaged, train
+from relume.training.trainer import BLOCK, CHECKPOINT, LOG, Plan, averaged, seed_and_steps, train
 from relume.training.transport_task import lit as shade
 
 SIZE = 48
@@ -169,6 +171,52 @@ def test_a_mirrored_picture_of_a_sphere_is_a_sphere() -> None:
 def test_a_checkpoint_is_whole_or_absent(tmp_path: Path) -> None:
     train(Line(), tmp_path, PLAN)
     assert sorted(path.name for path in tmp_path.iterdir()) == [CHECKPOINT, LOG]
+
+
+class Begun(Line):
+    """Begins with weights that were trained for some steps."""
+
+    before = 500
+
+
+def test_steps_of_the_weights_that_a_run_began_with_count_once(tmp_path: Path) -> None:
+    each_step = Plan(**{**_settings(PLAN), "checkpoint_minutes": 0.0})
+    with pytest.raises(KeyboardInterrupt):
+        train(Begun(stop_at=17), tmp_path, each_step)
+    assert seed_and_steps(tmp_path) == (PLAN.seed, 500 + 17)
+    # Whether the run that goes on is told so again or not.
+    for steps, task in ((40, Begun()), (60, Line())):
+        result = train(task, tmp_path, Plan(**{**_settings(PLAN), "steps": steps}))
+        assert result.step == steps
+        assert seed_and_steps(tmp_path) == (PLAN.seed, 500 + steps)
+    lines = [json.loads(line) for line in (tmp_path / LOG).read_text().splitlines()]
+    assert [line["step"] for line in lines if "loss" in line] == [10, 20, 30, 40, 50, 60]
+
+
+def test_a_checkpoint_that_does_not_say_began_with_nothing(tmp_path: Path) -> None:
+    train(Line(), tmp_path, PLAN)
+    state = torch.load(tmp_path / CHECKPOINT, weights_only=True)
+    del state["before"]
+    torch.save(state, tmp_path / CHECKPOINT)
+    assert seed_and_steps(tmp_path) == (PLAN.seed, 40)
+    train(Begun(), tmp_path, Plan(**{**_settings(PLAN), "steps": 50}))
+    assert seed_and_steps(tmp_path) == (PLAN.seed, 50)
+
+
+def test_a_release_counts_the_steps_of_what_it_began_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(Begun(), tmp_path / "runs" / "normals", PLAN)
+    for name, stand_in in (
+        ("averaged_of", lambda name, runs: averaged(Line().model, runs / name)),
+        ("evaluate", lambda cases, models: {"views": 0.0}),
+        ("table", lambda figures: ""),
+    ):
+        monkeypatch.setattr(release, name, stand_in)
+    monkeypatch.setattr(weights, "load", lambda name: Line().model())
+    release.release(tmp_path / "runs", tmp_path, tmp_path / "out")
+    manifest = json.loads((tmp_path / "out" / "normals.json").read_text())
+    assert (manifest["seed"], manifest["steps"]) == (PLAN.seed, 500 + 40)
 
 
 def _settings(plan: Plan) -> dict[str, object]:
@@ -504,19 +552,52 @@ def test_training_and_rendering_draw_the_same_picture(lit_root: Path, pool: Pool
         assert np.percentile(error, 99) < 0.1 * np.abs(theirs).mean()
 
 
+def tiny_task(
+    lit_root: Path, pool: Pool, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> NeuralTask:
+    """Return a task on a sphere whose network is tiny."""
+    monkeypatch.setattr(relight_task, "pool", lambda split, data: pool)
+    monkeypatch.setattr(relight_task, "build", lambda name: build_neural(TINY, TINY))
+    (folder / "lit" / "val").mkdir(parents=True)
+    for split in ("train", "val"):
+        view = read_lit(lit_root / "train" / "00000.npz")
+        write_lit(folder / "lit" / split / "00000.npz", view)
+    return NeuralTask(folder / "lit", Recipe(size=96, batch=1, lights=2, points=200, pictures=1))
+
+
 def test_the_neural_task_trains_on_a_sphere(
     lit_root: Path, pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relight_task, "pool", lambda split, data: pool)
-    monkeypatch.setattr(relight_task, "build", lambda name: build_neural(TINY, TINY))
-    (tmp_path / "lit" / "val").mkdir(parents=True)
-    for split in ("train", "val"):
-        view = read_lit(lit_root / "train" / "00000.npz")
-        write_lit(tmp_path / "lit" / split / "00000.npz", view)
-    task = NeuralTask(tmp_path / "lit", Recipe(size=96, batch=1, lights=2, points=200, pictures=1))
+    task = tiny_task(lit_root, pool, tmp_path, monkeypatch)
     with torch.no_grad():
         before = task.validate(task.model().eval())
     result = train(task, tmp_path / "run", Plan(steps=30, ema=0.5, warm_up=5))
     # The sphere is Lambert's; the networks begin with a shine that it has not.
     assert result.figures["psnr"] > before["psnr"] + 1.0
     assert 0 < result.figures["superposition"] < 0.5
+
+
+def test_a_run_from_shipped_weights_knows_how_long_those_were_trained(
+    lit_root: Path, pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = build_neural(TINY, TINY)
+    export(
+        "neural",
+        shipped,
+        folder=tmp_path / "weights",
+        hyperparameters={"specular": TINY, "renderer": TINY},
+        recipe={},
+        seed=1,
+        steps=70,
+        figures={},
+        command="",
+    )
+    monkeypatch.setenv(weights.VARIABLE, str(tmp_path / "weights"))
+    task = tiny_task(lit_root, pool, tmp_path, monkeypatch)
+    task.start_from_shipped()
+    begun = task.model().state_dict()
+    for key, value in rounded(shipped).state_dict().items():
+        assert torch.equal(begun[key], value)
+    result = train(task, tmp_path / "run", Plan(steps=2))
+    assert result.step == 2
+    assert seed_and_steps(tmp_path / "run") == (1, 72)
