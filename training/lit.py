@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from relume.errors import UsageError
 from relume.files import replacing
 from relume.shading.types import HARMONICS
 from relume.training.lights import TO_WORKING, Pool
@@ -26,7 +27,7 @@ F32 = NDArray[np.float32]
 F16 = NDArray[np.float16]
 
 LIGHTS = 12
-"""Lights a view is lit with."""
+"""Lights a view is lit with, unless told otherwise."""
 
 POOLS = {"train": 240, "val": 60, "test": 60}
 """Lights in the pool of each split."""
@@ -77,7 +78,21 @@ def pool(split: str, folder: Path) -> Pool:
 
 
 def light(path: Path, lights: Pool, count: int = LIGHTS) -> LitView:
-    """Light a view of the stage with lights chosen by its name."""
+    """Light a view of the stage with lights chosen by its name.
+
+    Args:
+        path: of the view.
+        lights: the pool they are chosen from.
+        count: how many; a smaller number's are among those of a larger one.
+
+    Raises:
+        UsageError: the pool has not so many.
+    """
+    if not 0 < count <= len(lights):
+        raise UsageError(
+            f"a view cannot be lit with {count} of {len(lights)} lights",
+            way_out=f"Give a number from 1 to {len(lights)}",
+        )
     view = working(read_view(path))
     rng = np.random.default_rng([len(lights), *path.stem.encode()])
     lamps = np.sort(rng.permutation(len(lights))[:count]).astype(np.int32)
@@ -204,13 +219,17 @@ class LitViews:
         return self[int(rng.integers(len(self._paths)))]
 
 
-def light_folder(stage: Path, out: Path, *, wait: bool = False) -> int:
+def light_folder(stage: Path, out: Path, *, wait: bool = False, lights: int = LIGHTS) -> int:
     """Light every view of a stage folder that is not lit yet, and return how many.
 
     Args:
         stage: folder of the stage's splits.
         out: folder of the lit splits.
-        wait: go on looking for new views until a minute passes without one.
+        wait: go on looking for new views until ten minutes pass without one.
+        lights: how many each is lit with.
+
+    Raises:
+        UsageError: a split's pool has not so many.
     """
     done, idle = 0, 0.0
     pools: dict[str, Pool] = {}
@@ -224,7 +243,7 @@ def light_folder(stage: Path, out: Path, *, wait: bool = False) -> int:
         for split, path in fresh[: 8 if wait else None]:
             if split not in pools:
                 pools[split] = pool(split, out)
-            write_lit(out / split / path.name, light(path, pools[split]))
+            write_lit(out / split / path.name, light(path, pools[split], lights))
             done += 1
         idle = 0.0 if fresh else idle + 5.0
         if not wait or idle > 600.0:
@@ -239,8 +258,10 @@ def main() -> None:
     parser.add_argument("stage", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--wait", action="store_true", help="go on as the stage makes more")
+    parser.add_argument("--lights", type=int, default=LIGHTS, metavar="N", help="lights a view")
     given = parser.parse_args()
-    print(light_folder(given.stage, given.out, wait=given.wait), "views lit")
+    lit = light_folder(given.stage, given.out, wait=given.wait, lights=given.lights)
+    print(lit, "views lit")
 
 
 if __name__ == "__main__":

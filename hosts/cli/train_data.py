@@ -37,13 +37,21 @@ from relume.hosts.cli.train_options import FOLDER, lab, split_option, stage_opti
     show_default=True,
     help="Number of the first; from 1000 on: bare heads, glasses, hats, hands.",
 )
+@click.option(
+    "--size",
+    type=click.IntRange(min=16),
+    metavar="N",
+    default=256,
+    show_default=True,
+    help="Pixels on a side.",
+)
 @debug_option
-def views(out: Path, split: str, count: int, seed: int, first: int) -> None:
+def views(out: Path, split: str, count: int, seed: int, first: int, size: int) -> None:
     """Render people on the synthetic light stage; what is there already is kept."""
     with lab():
         from relume.training.stage.make import make_views
 
-        made = make_views(out, split, count, seed, progress=click.echo, first=first)
+        made = make_views(out, split, count, seed, (size, size), progress=click.echo, first=first)
     click.echo(f"{made} views rendered in {out / split}.")
 
 

@@ -74,9 +74,11 @@ def test_views_are_made_and_lit(
     monkeypatch.setattr(make, "make_views", views)
     monkeypatch.setattr(lit, "light_folder", light)
     assert main(["train", "views", "--out", "stage", "--split", "val", "--count", "3"]) == Exit.DONE
-    assert views.call_args.args == (Path("stage"), "val", 3, 1)
+    assert views.call_args.args == (Path("stage"), "val", 3, 1, (256, 256))
     assert views.call_args.kwargs["first"] == 0
-    assert main(["train", "views", "--out", "stage", "--first", "1000"]) == Exit.DONE
+    wide = ["train", "views", "--out", "stage", "--first", "1000", "--size", "640"]
+    assert main(wide) == Exit.DONE
+    assert views.call_args.args[4] == (640, 640)
     assert views.call_args.kwargs["first"] == 1000
     assert main(["train", "light", "--data", "stage", "--out", "lit"]) == Exit.DONE
     light.assert_called_once_with(Path("stage"), Path("lit"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,18 +13,19 @@ import torch
 from torch import Tensor, nn
 
 from relume import weights
+from relume.errors import UsageError
 from relume.image import Image
 from relume.networks.neural import build as build_neural
 from relume.shading.neural import neural_relight
 from relume.shading.types import EXPONENTS, HARMONICS, Transport
-from relume.training import losses, release, relight_task
+from relume.training import lit, losses, release, relight_task
 from relume.training.batches import Batches, Frame, Recipe, stacked
 from relume.training.echo import mirrored
 from relume.training.evaluate import maps, render
 from relume.training.export import export, rounded
 from relume.training.lighting import COSINE, basis, combine, harmonics, lookup, reflected
 from relume.training.lights import HEIGHT, Pool, lamp, small_lamp, studio
-from relume.training.lit import LitViews, light, read_lit, write_lit
+from relume.training.lit import LitViews, light, light_folder, read_lit, write_lit
 from relume.training.neural_task import NeuralTask, draw, levels, sampled
 from relume.training.oracles import fitted
 from relume.training.relight_task import build, take_over
@@ -411,6 +413,24 @@ def test_batches_repeat_by_seed_and_hold_what_they_promise(lit_root: Path, pool:
     assert not one["plate"][outside].any()
     length = one["normals"].norm(dim=1)
     torch.testing.assert_close(length, (one["alpha"][:, 0] > 0).float(), atol=1e-4, rtol=0)
+
+
+def test_fewer_lights_a_view_are_some_of_the_usual_ones(
+    lit_root: Path, pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lit, "pool", lambda split, folder: pool)
+    (tmp_path / "stage" / "train").mkdir(parents=True)
+    shutil.copy(lit_root / "stage" / "00000.npz", tmp_path / "stage" / "train")
+    assert light_folder(tmp_path / "stage", tmp_path / "lit", lights=3) == 1
+    few = read_lit(tmp_path / "lit" / "train" / "00000.npz")
+    usual = read_lit(lit_root / "train" / "00000.npz")
+    assert len(few.lamps) == len(few.diffuse) == len(few.specular) == 3
+    places = np.searchsorted(usual.lamps, few.lamps)
+    np.testing.assert_array_equal(usual.lamps[places], few.lamps)
+    np.testing.assert_array_equal(usual.diffuse[places], few.diffuse)
+    for wrong in (0, len(pool) + 1):
+        with pytest.raises(UsageError, match="from 1 to 12"):
+            light_folder(tmp_path / "stage", tmp_path / "other", lights=wrong)
 
 
 def test_reflection_of_a_normal_that_faces_the_camera_is_the_camera() -> None:
