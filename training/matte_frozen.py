@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 
 from relume.encoding import encode
 from relume.errors import InputError
+from relume.files import replacing
 from relume.training.matte_frozen_scenes import read_list, read_person, takes, traced, write_list
 from relume.training.stage.make import STAGE
 
@@ -47,7 +47,6 @@ def make(folder: Path, bpy: Path | None, threads: int, *, renew: bool) -> bool:
     Raises:
         InputError: people are missing and there is no Cycles.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     known = read_list()
     if known["stage"] != STAGE:
         print(f"the list was made with stage {known['stage']}, this is stage {STAGE}", flush=True)
@@ -59,10 +58,8 @@ def make(folder: Path, bpy: Path | None, threads: int, *, renew: bool) -> bool:
             if bpy is None:
                 raise InputError("a person is missing", file=str(path), way_out="Give --bpy")
             stored = traced(bpy, person, threads)
-            temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-            with temporary.open("wb") as file:
+            with replacing(path) as partial, partial.open("wb") as file:
                 np.savez_compressed(file, allow_pickle=False, **stored)
-            temporary.replace(path)
         colour, alpha = read_person(path)
         found = proof(alpha, colour)
         fine &= _told(person["name"], found, person, start, renew=renew)

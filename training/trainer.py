@@ -7,7 +7,6 @@ import functools
 import itertools
 import json
 import math
-import os
 import shlex
 import sys
 import time
@@ -21,6 +20,8 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from relume.files import replacing
 
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.jsonl"
@@ -328,13 +329,8 @@ class _Loop:
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
         }
-        target = self.folder / CHECKPOINT
-        partial = self.folder / f".{CHECKPOINT}.{os.getpid()}.tmp"
-        with partial.open("wb") as file:
+        with replacing(self.folder / CHECKPOINT) as partial, partial.open("wb") as file:
             torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(target)
 
     def _resume(self) -> None:
         state = _read(self.folder / CHECKPOINT)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relume.errors import InputError
+from relume.files import replacing
 
 F32 = NDArray[np.float32]
 
@@ -54,29 +54,21 @@ class View:
 
 def write_view(path: Path, view: View) -> None:
     """Write a view; the file appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            np.savez_compressed(
-                file,
-                alpha=np.round(view.alpha * 65535.0).astype(np.uint16),
-                normals=view.normals.astype(np.float16),
-                albedo=view.albedo.astype(np.float16),
-                labels=view.labels,
-                gloss=np.clip(np.round(view.gloss * 100.0), 0, 255).astype(np.uint8),
-                index=view.index,
-                directions=view.directions,
-                visibility=view.visibility,
-                bounce=view.bounce.astype(np.float16),
-                tangents=np.round(view.tangents * 127.0).astype(np.int8),
-                meta=np.array(json.dumps(view.meta)),
-            )
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)  # noqa: PTH105 — Path.replace has no better word for atomic
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as partial, partial.open("wb") as file:
+        np.savez_compressed(
+            file,
+            alpha=np.round(view.alpha * 65535.0).astype(np.uint16),
+            normals=view.normals.astype(np.float16),
+            albedo=view.albedo.astype(np.float16),
+            labels=view.labels,
+            gloss=np.clip(np.round(view.gloss * 100.0), 0, 255).astype(np.uint8),
+            index=view.index,
+            directions=view.directions,
+            visibility=view.visibility,
+            bounce=view.bounce.astype(np.float16),
+            tangents=np.round(view.tangents * 127.0).astype(np.int8),
+            meta=np.array(json.dumps(view.meta)),
+        )
 
 
 def read_view(path: Path | str) -> View:

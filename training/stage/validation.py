@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import tempfile
 import time
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relume.errors import InputError
+from relume.files import replacing
 from relume.training.stage import environment as envs
 from relume.training.stage.camera import Camera, draw_camera
 from relume.training.stage.dataset import split_seeds
@@ -263,7 +263,6 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     folder = given.out / "val"
-    folder.mkdir(parents=True, exist_ok=True)
     for number in range(given.count):
         path = folder / f"{number:05d}.npz"
         if path.exists():
@@ -271,10 +270,8 @@ def main() -> None:
         start = time.monotonic()
         size = (given.size[0], given.size[1])
         stored = trace(given.bpy, number, size, given.samples, given.threads)
-        temporary = folder / f".{path.name}.{os.getpid()}.tmp"
-        with temporary.open("wb") as file:
+        with replacing(path) as partial, partial.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **stored)
-        temporary.replace(path)
         print(f"{number:05d} {time.monotonic() - start:.1f} s {stored['meta']}", flush=True)
 
 
