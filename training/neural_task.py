@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +14,6 @@ from relume.exposure import LUMINANCE
 from relume.shading.neural import USUAL
 from relume.shading.types import EXPONENTS
 from relume.training import losses
-from relume.training.batches import Recipe
 from relume.training.lighting import lookup, reflected
 from relume.training.relight_task import Later, known, long_side
 
@@ -29,17 +27,8 @@ class NeuralTask(Later):
     """
 
     name = "neural"
-
-    def __init__(
-        self,
-        data: Path,
-        recipe: Recipe,
-        earlier: Mapping[str, nn.Module] | None = None,
-        share: float = 0.7,
-    ) -> None:
-        super().__init__(data, recipe, earlier, share)
-        # No body of the other networks reads light, so none can be taken over.
-        self.donor, self.rate = None, 2e-3
+    # No body of the other networks reads light.
+    has_donor = False
 
     def loss(
         self, model: nn.Module, batch: Mapping[str, Tensor]

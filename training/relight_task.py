@@ -139,7 +139,12 @@ class Later(RelightTask):
         recipe: of the pictures.
         earlier: networks by name; without them the truth is read instead.
         share: of batches that read the earlier networks' answers, at random.
+
+    Attributes:
+        has_donor: whether the network can take over the body of that of the normals.
     """
+
+    has_donor = True
 
     def __init__(
         self,
@@ -151,8 +156,8 @@ class Later(RelightTask):
         super().__init__(data, recipe)
         self.earlier = dict(earlier or {})
         self.share = share
-        self.donor = self.earlier.get("normals")
-        if self.donor is not None:
+        if self.has_donor and "normals" in self.earlier:
+            self.donor = self.earlier["normals"]
             # A body that has learnt is easily shaken by a head that has not.
             self.rate = 5e-4
 
