@@ -23,6 +23,7 @@ from relume.matting.network import estimate_matte
 from relume.matting.planes import around
 from relume.matting.plate_matte import plate_matte
 from relume.matting.trimap import trimap_from_mask
+from relume.training import markdown
 from relume.training.matte_frozen_scenes import Take, takes
 
 F32 = NDArray[np.float32]
@@ -45,7 +46,7 @@ one's."""
 WORST = 3
 """Scenes a method that `--look` shows."""
 
-BEGIN, END = "<!-- frozen: written by relume.training.matte_frozen -->", "<!-- frozen ends -->"
+MARKS = ("<!-- frozen: written by relume.training.matte_frozen -->", "<!-- frozen ends -->")
 
 
 def mattes(scene: Take, model: Any, wanted: Sequence[str] = METHODS) -> dict[str, F32]:
@@ -125,7 +126,8 @@ def measure(given: argparse.Namespace) -> None:
     for name, scenes in worst.items():
         print(f"worst, {name}: " + "; ".join(f"{scene} {mad:.2f}" for mad, scene in scenes))
     for path in given.write:
-        path.write_text(put(text, path.read_text(encoding="utf-8")), encoding="utf-8")
+        renewed = markdown.put(text, path.read_text(encoding="utf-8"), MARKS)
+        path.write_text(renewed, encoding="utf-8")
 
 
 def report(rows: Sequence[Mapping[str, Any]], wanted: Sequence[str], digest: str) -> str:
@@ -150,7 +152,7 @@ def table(rows: Sequence[Mapping[str, Any]], wanted: Sequence[str]) -> str:
     """Return means as a table in Markdown, in the units that papers print."""
     head = ["what is given", "MAD", "MSE", "Grad", "Conn", "SAD"]
     head += [f"unknown {name}" for name in ("MAD", "MSE", "Grad", "Conn")]
-    lines = [head, ["---"] + ["---:"] * (len(head) - 1)]
+    lines = []
     for name in wanted:
         line = [name]
         for region, keys in (
@@ -160,16 +162,7 @@ def table(rows: Sequence[Mapping[str, Any]], wanted: Sequence[str]) -> str:
             for key in keys:
                 line.append(f"{np.mean([row[name][region][key] for row in rows]):.2f}")
         lines.append(line)
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def put(text: str, document: str) -> str:
-    """Return a document with the text between its markers."""
-    before, begin, rest = document.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"the document has no {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n\n{text}\n\n{END}{after}"
+    return markdown.table(head, lines)
 
 
 def look(folder: Path, name: str, scene: Take, alpha: F32) -> Path:

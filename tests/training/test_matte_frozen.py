@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from relume.training import markdown
 from relume.training import matte_frozen as frozen
 from relume.training import matte_frozen_measure as measuring
 from relume.training import matte_frozen_scenes as scenery
@@ -147,8 +148,8 @@ def test_the_table_is_put_between_its_markers() -> None:
     rows = [{"scene": "a", "strand": True, **dict.fromkeys(measuring.METHODS, row)}]
     text = measuring.report(rows, measuring.METHODS, "0" * 64)
     assert "0 of 1 scenes (0 %)" in text
-    page = f"# A page\n\n{measuring.BEGIN}\nold\n{measuring.END}\nafter\n"
-    renewed = measuring.put(text, page)
+    begin, end = measuring.MARKS
+    renewed = markdown.put(text, f"# A page\n\n{begin}\nold\n{end}\nafter\n", measuring.MARKS)
     assert "old" not in renewed and text in renewed and renewed.endswith("after\n")
     with pytest.raises(ValueError, match="has no"):
-        measuring.put(text, "# A page")
+        markdown.put(text, "# A page", measuring.MARKS)
