@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from relume.compositing.inpaint import fill
 from relume.encoding import encode
-from relume.matting.planes import around, grown, planar, resized, shrunk
-from relume.matting.posterior import PAIRS, probable_alpha
+from relume.matting.planes import around, grown, shrunk
+from relume.matting.posterior import PAIRS, likely_ends, probable_alpha
+from relume.matting.surroundings import NEAR, blurred, looks_around, spread_around
 
 F32 = NDArray[np.float32]
 
@@ -31,17 +31,25 @@ _ROUNDS = 6
 _BEFORE, _LAST = (0.7, 9), (0.3, 17)
 """Share of sure pixels and steps of the grid, in the rounds before the last and in it."""
 
-_SOLID = 0.97
-"""Alpha from which a pixel is the subject's own colour."""
+_NEIGHBOURS = 0.8
+"""So much of how solid or open a pixel is likely to be is what is found around it; the rest is the
+network's word."""
 
 _LONELY = 0.05
 """Weight of a solid pixel beside ones that are not: a mixed one may pass for it."""
 
+_GLARING = 4.0
+"""As often as `_UNLIKE` what is around an opening differs from the clean plate."""
+
+_DEPTH = 1.0 / 128.0
+"""Of the long side: how deep in what does not look like the clean plate the subject is solid."""
+
 _REACH = 0.04
 """Of the long side: how far beyond the network's matte the subject may go on."""
 
-_NEAR = 1.0 / 320.0
-"""Of the long side: how far a subject's colours are those of its neighbours."""
+_AROUND, _LIKENESS = 3.0, 1.5
+"""How wide the surroundings are that say how solid a pixel is, and what the subject looks like; see
+`spread_around`."""
 
 _OTHER = 3.0
 """Standard deviations from which the subject's colour nearby is not the clean plate's."""
@@ -150,21 +158,24 @@ def solve_matte(plate: F32, clean: F32, alpha: F32) -> F32:
         alpha: H×W from the network.
     """
     key = _registered(difference_key(plate, clean, alpha < 0.02), plate, clean, alpha)
-    clean = np.asarray(clean * _shade(plate, clean, key, alpha), np.float32)
-    key = replace(key, distance=np.minimum(key.distance, _rms((plate - clean) / key.noise)))
+    clean, key = _relit(plate, clean, key, alpha)
     background, foreground = _certain(key, alpha)
     gaps = _gaps(plate, clean, key, foreground, alpha)
     if gaps.any():
+        # They show what shadow there is among parts of the subject.
+        clean, key = _relit(plate, clean, key, np.where(gaps, np.float32(0), alpha))
+        gaps |= _gaps(plate, clean, key, foreground, alpha)
         # How far exactly a gap goes is to be found out as at any other edge.
         rim = grown(gaps, max(2, round(max(alpha.shape) / 128)))
         background, foreground = background | gaps, foreground & ~rim
+    foreground = _without_openings(plate, clean, key, foreground)
     unknown = _belonging(alpha, key, foreground) & ~(background | foreground)
     found = foreground.astype(np.float32)
     box = around(unknown | foreground, 8)
     if box is None:
         return found
     sure = (alpha > 0.9) & (key.distance > _UNLIKE) & ~background
-    sure = foreground | _eroded(sure, max(alpha.shape) * _NEAR)
+    sure = foreground | _eroded(sure, max(alpha.shape) * NEAR)
     found[box] = _solved(
         plate[box], clean[box], alpha[box], foreground[box], sure[box], unknown[box], key.noise[box]
     )
@@ -216,7 +227,7 @@ def _gaps(
     if not body.any():
         return np.zeros_like(same)
     where = same[box]
-    mean, spread = _looks(plate[box], body.astype(np.float32), 3.0, where)
+    mean, spread = looks_around(plate[box], body.astype(np.float32), 3.0, where)
     apart = (mean - clean[box][where]).astype(np.float64)
     matrix = np.empty((len(apart), 3, 3))
     for k, (i, j) in enumerate(PAIRS):
@@ -226,6 +237,32 @@ def _gaps(
     gaps = np.zeros_like(same)
     gaps[box][where] = square > _OTHER**2
     return _opened(gaps, size)
+
+
+def _without_openings(
+    plate: F32, clean: F32, key: Key, foreground: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Return the foreground without what is near openings in its rim, as hair has them.
+
+    Single pixels that are the clean plate's among ones that are nothing like it: it shows through,
+    and nothing around is surely solid. A subject of the background's own colour has no such
+    contrast. What is left has a new rim, so that is looked at again.
+    """
+    steps = max(2, round(max(foreground.shape) * _DEPTH))
+    box = around(foreground, steps)
+    if box is None:
+        return foreground
+    square = (((plate[box] - clean[box]) / key.noise[box]) ** 2).mean(-1)
+    most = np.float32((_GLARING * _UNLIKE) ** 2)
+    # One highlight must not stand for all that is around.
+    glaring = _near(np.minimum(square, 40 * most), steps) > most
+    openings = (square < _LIKE**2) & glaring
+    left = foreground[box]
+    for _ in range(3):
+        left = left & ~grown(openings & grown(~left, steps), steps)
+    out = np.zeros_like(foreground)
+    out[box] = left
+    return out
 
 
 def _opened(mask: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
@@ -249,51 +286,21 @@ def _belonging(alpha: F32, key: Key, foreground: NDArray[np.bool_]) -> NDArray[n
     return found
 
 
+def _relit(plate: F32, clean: F32, key: Key, alpha: F32) -> tuple[F32, Key]:
+    """Return the clean plate in the shadow of the subject, and a key that knows it."""
+    clean = np.asarray(clean * _shade(plate, clean, key, alpha), np.float32)
+    distance = np.minimum(key.distance, _rms((plate - clean) / key.noise))
+    return clean, replace(key, distance=distance)
+
+
 def _shade(plate: F32, clean: F32, key: Key, alpha: F32) -> F32:
     """Return H×W×1: by what the background around the subject is darker than the clean plate."""
     open_ = (key.unshaded < _LIKE) & (alpha < 0.1)
     weight = open_ / (key.noise**2).mean(-1)
     pair = np.stack(((plate * clean).sum(-1), (clean * clean).sum(-1)), -1)
-    both = _spread(pair, np.asarray(weight, np.float32), 2.0)
+    both = spread_around(pair, np.asarray(weight, np.float32), 2.0)
     shade = np.where(both[..., 1] > 1e-6, both[..., 0] / np.maximum(both[..., 1], 1e-6), 1.0)
     return np.asarray(np.clip(shade, _DARKEST, 1.5), np.float32)[..., None]
-
-
-def _looks(plate: F32, weight: F32, wide: float, where: NDArray[np.bool_]) -> tuple[F32, F32]:
-    """Return mean N×3 and covariance N×6 of a subject's colours around pixels; see `_spread`."""
-    squares = np.stack([plate[..., i] * plate[..., j] for i, j in PAIRS], -1)
-    moments = _spread(np.concatenate((plate, squares), -1), weight, wide)[where]
-    mean = moments[:, :3]
-    spread = moments[:, 3:] - np.stack([mean[:, i] * mean[:, j] for i, j in PAIRS], -1)
-    # However even it looks, it is not.
-    least = (0.02 * np.abs(mean) + 1e-3) ** 2
-    for channel, place in enumerate((0, 3, 5)):
-        spread[:, place] = np.maximum(spread[:, place], least[:, channel])
-    return mean, spread
-
-
-def _spread(values: F32, weight: F32, wide: float) -> F32:
-    """Return weighted means of H×W×C around every pixel, from farther away where there are none.
-
-    Args:
-        values: H×W×C.
-        weight: H×W, not negative.
-        wide: standard deviation of the surroundings, in units of what is near.
-    """
-    height, width = weight.shape
-    step = max(1, round(max(height, width) * _NEAR / 1.5))
-    planes = np.concatenate((values * weight[..., None], weight[..., None]), -1)
-    padded = np.pad(planes, ((0, -height % step), (0, -width % step), (0, 0)))
-    rows, columns = padded.shape[0] // step, padded.shape[1] // step
-    small = padded.reshape(rows, step, columns, step, -1).mean((1, 3))
-    small = ndimage.gaussian_filter(small, (wide, wide, 0))
-    total = small[..., -1]
-    usual = float(total.max(initial=0.0))
-    known = np.clip(total / max(0.02 * usual, 1e-12), 0.0, 1.0) * (total > 1e-4 * usual)
-    mean = small[..., :-1] / np.maximum(total, 1e-12)[..., None]
-    filled = push_pull(np.asarray(mean, np.float32), np.asarray(known, np.float32))
-    large = resized(planar(filled), rows * step, columns * step)[0].permute(1, 2, 0).numpy()
-    return np.ascontiguousarray(large[:height, :width])
 
 
 def _solved(
@@ -305,21 +312,31 @@ def _solved(
     unknown: NDArray[np.bool_],
     noise: F32,
 ) -> F32:
-    """Alternate between what the subject looks like and alpha in the unknown region."""
+    """Alternate between what the subject looks like and alpha in the unknown region.
+
+    What is found around a pixel also says how probable it is to be solid or open. Dark hair among
+    lighter hair may look just like the background, and is hair nevertheless; between strands that
+    let most of the background through, what is bright is a strand and not a solid.
+    """
     found = np.where(unknown, alpha, foreground).astype(np.float32)
     given = [each[unknown] for each in (plate, clean, noise, alpha)]
     weight = solid.astype(np.float32)
+    ends = np.stack((~(foreground | unknown), foreground), -1).astype(np.float32)
     for turn in range(_ROUNDS):
-        mean, spread = _looks(plate, weight, 1.5, unknown)
+        mean, spread = looks_around(plate, weight, _LIKENESS, unknown)
         near, behind, sigma, prior = given
         # Until the last round it matters what is solid, and little what exactly the rest is.
         sure, steps = _LAST if turn == _ROUNDS - 1 else _BEFORE
-        found[unknown] = probable_alpha(
-            near, behind, mean, spread, sigma, prior, sure=sure, steps=steps
+        likely = likely_ends(prior, sure)
+        if turn:
+            nearby = blurred(ends, _AROUND)[unknown].T
+            likely += np.float32(_NEIGHBOURS) * (nearby - likely)
+        found[unknown], probable = probable_alpha(
+            near, behind, mean, spread, sigma, prior, likely, steps=steps
         )
-        solid = found > _SOLID
-        inner = shrunk(solid, 1)
-        weight = np.where(inner, np.float32(1), np.float32(_LONELY) * solid)
+        ends[unknown] = probable.T
+        whole = ends[..., 1]
+        weight = np.where(shrunk(whole > 0.5, 1), whole, np.float32(_LONELY) * whole * whole)
     return found
 
 
@@ -335,20 +352,10 @@ def _certain(key: Key, alpha: F32) -> tuple[NDArray[np.bool_], NDArray[np.bool_]
     person = (alpha > 0.5) & ~like
     # Mixed pixels differ from the clean plate as well: where the network wavers only depth tells
     # what is solid.
-    deep = _eroded(person & unlike, size / 64)
-    core = deep | _eroded((alpha > 0.8) & person & (unlike | (alpha > 0.98)), size / 128)
+    deep = _eroded(person & unlike, 2 * size * _DEPTH)
+    core = deep | _eroded((alpha > 0.8) & person & (unlike | (alpha > 0.98)), size * _DEPTH)
     return like & ~core, core
 
 
 def _eroded(mask: NDArray[np.bool_], steps: float) -> NDArray[np.bool_]:
     return shrunk(mask, max(2, round(steps)))
-
-
-def push_pull(values: F32, weight: F32) -> F32:
-    """Return H×W×C values spread from where they are weighty to everywhere else; 0 without any.
-
-    Args:
-        values: H×W×C.
-        weight: H×W, 0 to 1.
-    """
-    return fill(values * (weight > 0)[..., None], weight)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations_with_replacement
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,18 @@ _STRANGE = 0.01
 """Probability that a subject's pixel looks like nothing near it."""
 
 
+class Probable(NamedTuple):
+    """What is probable of N pixels.
+
+    Attributes:
+        alpha: N, 0 to 1: the median.
+        ends: 2×N: how probable it is that a pixel is wholly background, and wholly the subject.
+    """
+
+    alpha: F32
+    ends: F32
+
+
 def probable_alpha(
     plate: F32,
     clean: F32,
@@ -29,10 +42,10 @@ def probable_alpha(
     spread: F32,
     noise: F32,
     prior: F32,
+    ends: F32,
     *,
-    sure: float = 0.5,
     steps: int = 17,
-) -> F32:
+) -> Probable:
     """Return the alpha that is too much as probably as too little.
 
     Of alpha, I = αF + (1 − α)B + noise with F normally distributed around what the subject looks
@@ -52,11 +65,8 @@ def probable_alpha(
         spread: N×6, Σ in the order of `PAIRS`.
         noise: N×3 standard deviations.
         prior: N, the network's alpha.
-        sure: share of the pixels that are wholly one or the other, even among hair.
+        ends: 2×N, how probable alphas of 0 and of 1 are before the pixel is looked at.
         steps: of the grid.
-
-    Returns:
-        N, 0 to 1.
     """
     # Highlights squared and multiplied would leave the range of float32.
     scale = np.maximum(np.abs(plate).mean(-1), np.abs(clean).mean(-1)) + np.float32(1e-3)
@@ -73,31 +83,50 @@ def probable_alpha(
             np.float32(np.log(_STRANGE))
             + _log_normal(away, np.broadcast_to(alpha**2 * np.array(anything), (1, 6)), floor),
         )
-    found += np.log(_prior(prior, grid, sure))
+    found += np.log(_prior(prior, ends, grid))
     found -= found.max(0)
     np.exp(found, out=found)
-    return _median(found, grid)
+    return Probable(_median(found, grid), found[[0, -1]] / found.sum(0))
+
+
+def likely_ends(alpha: F32, sure: float) -> F32:
+    """Return 2×N: how probable it is by the network that a pixel's alpha is 0, and that it is 1.
+
+    Args:
+        alpha: N, the network's.
+        sure: share of the pixels that are wholly one or the other, even among hair.
+    """
+    whole = np.float32(_DOUBTED) + np.float32(1 - 2 * _DOUBTED) * np.clip(alpha, 0, 1)
+    return np.asarray(sure * np.stack((1 - whole, whole)), np.float32)
 
 
 def _log_normal(away: F32, spread: F32, floor: F32) -> F32:
-    """Return the log density, but for a constant, of N×3 under covariances N×6 plus a diagonal."""
-    xx, xy, xz, yy, yz, zz = (spread[:, k] for k in range(6))
-    xx, yy, zz = xx + floor[:, 0], yy + floor[:, 1], zz + floor[:, 2]
-    a, b, c = yy * zz - yz * yz, xz * yz - xy * zz, xy * yz - xz * yy
-    d, e, f = xx * zz - xz * xz, xy * xz - xx * yz, xx * yy - xy * xy
-    volume = np.maximum(xx * a + xy * b + xz * c, floor.prod(-1))
-    x, y, z = away.T
-    square = a * x * x + d * y * y + f * z * z + 2 * (b * x * y + c * x * z + e * y * z)
-    return np.asarray(-0.5 * (np.maximum(square, 0) / volume + np.log(volume)), np.float32)
+    """Return the log density, but for a constant, of N×3 under covariances N×6 plus a diagonal.
+
+    By factors LDLᵀ in float64: the subject may be far brighter than the noise, of one colour.
+    """
+    xx, xy, xz, yy, yz, zz = (spread[:, k].astype(np.float64) for k in range(6))
+    first = xx + floor[:, 0]
+    by, bz = xy / first, xz / first
+    second = yy - by * xy + floor[:, 1]
+    between = yz - by * xz
+    c = between / second
+    third = zz - bz * xz - c * between + floor[:, 2]
+    # A covariance summed up in float32 may fall short of one by its rounding.
+    second, third = np.maximum(second, floor[:, 1]), np.maximum(third, floor[:, 2])
+    x, y, z = away.T.astype(np.float64)
+    y = y - by * x
+    z = z - bz * x - c * y
+    square = x * x / first + y * y / second + z * z / third
+    return np.asarray(-0.5 * (square + np.log(first * second * third)), np.float32)
 
 
-def _prior(alpha: F32, grid: F32, sure: float) -> F32:
+def _prior(alpha: F32, ends: F32, grid: F32) -> F32:
     """Return K×N probabilities of the grid's values."""
-    whole = np.float32(_DOUBTED) + np.float32(1 - 2 * _DOUBTED) * np.clip(alpha, 0, 1)
     out = np.exp(-0.5 * ((grid[:, None] - alpha) / np.float32(_PRIOR)) ** 2)
     out[[0, -1]] = 0
-    out *= np.float32(1 - sure) / out.sum(0)
-    out[0], out[-1] = sure * (1 - whole), sure * whole
+    out *= (1 - ends.sum(0)) / out.sum(0)
+    out[[0, -1]] = ends
     return np.asarray(np.maximum(out, 1e-12), np.float32)
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from relume.image import Image
 from relume.matting.foreground import estimate_foreground
-from relume.matting.known_background import difference_key, push_pull, solve_matte
+from relume.matting.known_background import difference_key, solve_matte
+from relume.matting.surroundings import push_pull
 
 HEIGHT, WIDTH = 128, 160
 

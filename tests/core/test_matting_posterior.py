@@ -9,7 +9,7 @@ from scipy.stats import multivariate_normal
 
 from relume.matting.known_background import solve_matte
 from relume.matting.planes import grown, shrunk
-from relume.matting.posterior import PAIRS, probable_alpha
+from relume.matting.posterior import PAIRS, likely_ends, probable_alpha
 
 BEHIND = np.array((0.1, 0.4, 0.2), np.float32)
 FRONT = np.array((0.6, 0.3, 0.15), np.float32)
@@ -32,9 +32,9 @@ def asked(
         covariance[:, k] = spread**2 * (i == j)
     rows = (np.broadcast_to(each, (count, 3)).astype(np.float32) for each in (behind, front))
     at = np.broadcast_to(np.float32(prior), (count,))
-    return probable_alpha(
-        plate.astype(np.float32), *rows, covariance, np.full((count, 3), noise, np.float32), at
-    )
+    grain = np.full((count, 3), noise, np.float32)
+    ends = likely_ends(at, 0.5)
+    return probable_alpha(plate.astype(np.float32), *rows, covariance, grain, at, ends).alpha
 
 
 @pytest.mark.parametrize("gain", [1e-2, 1.0, 3e4])
@@ -88,10 +88,11 @@ def test_the_median_is_that_of_the_sum_done_by_scipy() -> None:
         k = int(np.searchsorted(total, 0.5))
         rows = [np.float32(each)[None] for each in (plate, behind, front)]
         pairs = np.float32([[spread[i, j] for i, j in PAIRS]])
-        found = probable_alpha(
-            *rows, pairs, np.float32(noise)[None], np.float32([prior]), sure=sure, steps=steps
-        )
-        assert abs(float(found[0]) - grid[k]) <= 0.51 / (steps - 1)
+        at = np.float32([prior])
+        grain, ends = np.float32(noise)[None], likely_ends(at, sure)
+        found = probable_alpha(*rows, pairs, grain, at, ends, steps=steps)
+        assert abs(float(found.alpha[0]) - grid[k]) <= 0.51 / (steps - 1)
+        np.testing.assert_allclose(found.ends[:, 0], mass[[0, -1]] / mass.sum(), atol=2e-4)
 
 
 def scene() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -130,6 +131,39 @@ def test_a_textured_subject_is_solid_to_its_edge() -> None:
     found = solve_matte(plate, clean, unsure)
     assert found[alpha == 1].mean() > 0.98
     assert np.abs(found - alpha).mean() < 0.3 * np.abs(unsure - alpha).mean()
+
+
+def test_a_subject_that_is_here_and_there_the_background_s_colour_is_solid_there_too() -> None:
+    rng = np.random.default_rng(9)
+    y, x = np.mgrid[:240, :320]
+    inside = 70 - np.hypot(x - 150, y - 120)
+    alpha, unsure = (np.clip(inside / w + 0.4, 0, 1).astype(np.float32) for w in (3, 40))
+    # Light and dark hair before a wall that lies between.
+    front = 0.3 * rng.lognormal(0, 0.5, (240, 320, 1)) * np.array((1.0, 0.97, 0.93))
+    wall = np.full((240, 320, 3), 0.3)
+    noise = rng.normal(0, 0.003, (2, 240, 320, 3))
+    plate = alpha[..., None] * front + (1 - alpha[..., None]) * wall + noise[0]
+    found = solve_matte(plate.astype(np.float32), (wall + noise[1]).astype(np.float32), unsure)
+    # One by one, a pixel in twenty passes for background.
+    assert found[alpha == 1].mean() > 0.99
+    assert np.abs(found - alpha).mean() < 0.1 * np.abs(unsure - alpha).mean()
+
+
+def test_bright_strands_that_the_network_took_for_solid_let_the_background_through() -> None:
+    rng = np.random.default_rng(5)
+    y, x = np.mgrid[:400, :640]
+    comb = np.clip(0.5 + 0.9 * np.sin(x * (2 * np.pi / 9)), 0, 1)
+    alpha = np.where(y > 200, 1.0, np.where(y > 185, comb, 0.0))
+    word = (y > 185).astype(np.float32)
+    front = np.array((4.0, 3.5, 3.0)) * rng.lognormal(0, 0.1, (400, 640, 1))
+    tiles = rng.lognormal(0, 0.2, (50, 80, 1)).repeat(8, 0).repeat(8, 1)
+    wall = np.array((0.05, 0.06, 0.04)) * tiles
+    noise = rng.normal(0, 0.002, (2, 400, 640, 3))
+    plate = alpha[..., None] * front + (1 - alpha[..., None]) * wall + noise[0]
+    found = solve_matte(plate.astype(np.float32), (wall + noise[1]).astype(np.float32), word)
+    strands = np.s_[186:200, 40:600]
+    assert np.abs(found - alpha)[strands].mean() < 0.2 * np.abs(word - alpha)[strands].mean()
+    assert (found[220:] == 1.0).all()
 
 
 def test_a_gap_that_the_network_filled_is_open_where_the_subject_looks_otherwise() -> None:
