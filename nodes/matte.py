@@ -19,15 +19,15 @@ class Mattes(NamedTuple):
 class Matte(Node):
     """Pull a matte of the people in a plate; nothing else is needed, a guide helps.
 
-    A coarse network finds the subject; a refiner at full resolution works where the edge is, and
-    the edge is then fitted to the picture's. Where a guide is certain the matte is exactly 0 or 1.
-    Without a person the matte is empty.
+    A coarse network finds the subject; a refiner works where the edge is, from octave to octave up
+    to full resolution, and the edge is then fitted to the picture's. Where a guide is certain the
+    matte is exactly 0 or 1. Without a person the matte is empty.
 
-    Source: Pandey et al. 2021, section 3.1; Lin et al. 2021 (refine only where it matters); He et
-    al. 2013 (guided filter).
+    Source: Pandey et al. 2021, section 3.1; Lin et al. 2021 (refine only where it matters);
+    Kirillov et al. 2020 (from octave to octave); He et al. 2013 (guided filter).
     """
 
-    id, version, category = "matte", 2, "Matte"
+    id, version, category = "matte", 3, "Matte"
     weights = ("matte",)
     plate = In(Image, "The plate.", colour="network")
     anchor = In(float, "Exposure anchor of the shot.")

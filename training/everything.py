@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from relume.training.trainer import Plan, Result, train
 
 SHARES = {
-    "matte": 0.4,
-    "matte_refiner": 0.05,
+    "matte": 0.35,
+    "matte_refiner": 0.15,
     "normals": 0.2,
     "albedo": 0.2,
-    "transport": 0.15,
+    "transport": 0.1,
 }
 """Share of the minutes that each network gets: what is hardest to see gets most."""
 
 
 def train_all(
-    data: Path, assets: Path, runs: Path, plan: Plan, say: Callable[[str, Result], None]
+    data: Path,
+    assets: Path,
+    runs: Path,
+    plan: Plan,
+    say: Callable[[str, Result], None],
+    fine: Sequence[Path] = (),
 ) -> None:
     """Train every network that is shipped as best, each going on where it stopped.
 
@@ -33,18 +37,19 @@ def train_all(
         runs: folder of the runs, one folder a network.
         plan: its minutes are shared out by `SHARES`; its steps hold for each.
         say: told every network's name and result as it is done.
+        fine: folders of lit views of 512 pixels and more, for the matte's refiner.
     """
     from relume.training import matte_train
     from relume.training.relight_nets import train_one
 
-    given = Namespace(lit=data, assets=assets, runs=runs, shapes="large")
     for name, share in SHARES.items():
         minutes = None if plan.minutes is None else plan.minutes * share
         part = replace(plan, minutes=minutes)
         if name == "matte":
-            result = train(matte_train.coarse_task(given), runs / name, part)
+            result = train(matte_train.coarse_task(data, assets, fine=fine), runs / name, part)
         elif name == "matte_refiner":
-            result = train(matte_train.refine_task(given), runs / name, part)
+            task = matte_train.refine_task(data, assets, runs, fine=fine)
+            result = train(task, runs / name, part)
         else:
             result = train_one(name, data, runs, part)
         say(name, result)

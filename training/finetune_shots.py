@@ -19,6 +19,7 @@ from relume.exposure import measure_anchor
 from relume.image import Image
 from relume.matting.foreground import estimate_layers
 from relume.matting.inputs import matte_from_image
+from relume.matting.network import coarse_scale
 from relume.matting.plate_matte import plate_matte
 from relume.media.read import read
 from relume.media.sequence import existing_frames, is_sequence, resolve
@@ -115,7 +116,7 @@ def load_frames(
 def working_size(image: Image, side: int) -> tuple[int, int]:
     """Return about the size at which the coarse pass sees a plate, height and width."""
     shape = (float(image.height), image.width * image.pixel_aspect)
-    scale = side / max(shape)
+    scale = coarse_scale(*shape, side)
     tall, wide = (max(STRIDE, round(x * scale / STRIDE) * STRIDE) for x in shape)
     return tall, wide
 

@@ -26,7 +26,19 @@ SMALL = ((160, 160), (192, 160), (128, 224), (192, 192))
 """Frame sizes to begin with: many small pictures teach what a person is in less time."""
 
 LARGE = ((256, 256), (256, 256), (320, 224), (192, 320), (352, 352), (288, 512))
-"""Frame sizes to end with, up to what the coarse pass sees of a plate."""
+"""Frame sizes to end with: about what the coarse pass sees of a plate, and larger."""
+
+FRAMES = (
+    (640, 320),
+    (640, 288),
+    (640, 256),
+    (640, 192),
+    (576, 128),
+    (512, 320),
+    (512, 224),
+    (512, 160),
+)
+"""Sides of frames that the refiner learns from, and those at which the coarse pass sees them."""
 
 _OVERLAP = 3.0
 """Frame pixels by which a side that the view cuts reaches beyond the frame, for resampling."""
@@ -147,37 +159,38 @@ class Composer:
             "contrast": torch.stack([scene.contrast[None] for scene in scenes]),
         }
 
-    def pairs(self, rng: Rng, side: int = 384, count: int = 2) -> dict[str, Tensor]:
-        """Return scenes at full size beside what the coarse pass would see of them.
-
-        The coarse pass sees a plate of 512 to 2048 pixels at a quarter to all of its size.
+    def frames(self, rng: Rng, count: int = 2) -> dict[str, Tensor]:
+        """Return scenes at full size beside what the coarse pass sees of them.
 
         Returns:
-            `inputs` N×10×h×w coarse planes; `full` N×9×H×W plate, clean plate, its flag and guide
-            as the refiner reads them; `alpha`, `contrast` N×1×H×W.
+            `inputs` N×10×h×w coarse planes; `plate` N×3×H×W and `clean` N×4×H×W, with its flag,
+            scene-linear; `marks` N×2×H×W certain foreground and unknown; `alpha`, `contrast`
+            N×1×H×W.
         """
-        small = side // int(rng.choice([1, 2, 2, 3, 4]))
-        inputs, full, scenes = [], [], []
+        side, small = FRAMES[int(rng.integers(len(FRAMES)))]
+        rows: list[tuple[Tensor, ...]] = []
         for _ in range(count):
             scene = self.scene(rng, side, side)
             hint = guide(scene.alpha, rng, self._options.guides)
             far = resize(scene.plate, small, small)
-            clean = None if scene.clean is None else resize(scene.clean, small, small)
-            mark = None
+            behind, mark = None, None
+            if scene.clean is not None:
+                behind = resize(scene.clean, small, small)
             if hint is not None:
                 mark = resize(hint, small, small)
                 sure = (mark[:1] > 0.99).float()
                 mark = torch.cat((sure, (mark.sum(0, keepdim=True) >= 0.01).float() - sure))
-            inputs.append(planes(far, clean, mark))
-            whole = planes(scene.plate, scene.clean, hint)
-            full.append(whole[:9])
-            scenes.append(scene)
-        return {
-            "inputs": torch.stack(inputs),
-            "full": torch.stack(full),
-            "alpha": torch.stack([scene.alpha[None] for scene in scenes]),
-            "contrast": torch.stack([scene.contrast[None] for scene in scenes]),
-        }
+            one = torch.ones_like(scene.plate[:1])
+            clean = torch.zeros(4, side, side)
+            if scene.clean is not None:
+                clean = torch.cat((scene.clean, one))
+            marks = torch.cat((0 * one, one)) if hint is None else hint
+            inputs = planes(far, behind, mark)
+            rows.append(
+                (inputs, scene.plate, clean, marks, scene.alpha[None], scene.contrast[None])
+            )
+        names = ("inputs", "plate", "clean", "marks", "alpha", "contrast")
+        return {name: torch.stack([row[k] for row in rows]) for k, name in enumerate(names)}
 
 
 def planes(plate: Tensor, clean: Tensor | None, hint: Tensor | None) -> Tensor:

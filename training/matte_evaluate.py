@@ -109,7 +109,9 @@ def stage_scenes(
 ) -> list[Scene]:
     """Return composites of a split's own people over its own places."""
     composer = Composer(
-        stage_subjects(lit, split, drawn=0.0), stage_backgrounds(assets, split), options=ONE_PERSON
+        stage_subjects(lit, split=split, drawn=0.0),
+        stage_backgrounds(assets, split),
+        options=ONE_PERSON,
     )
     return [composer.scene(np.random.default_rng([99, k]), *size) for k in range(count)]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import copy
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,14 +11,58 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
-from relume.matting.network import DOUBT, ERROR
-from relume.networks.matte import HALO, TILE, UNKNOWN, MatteNet, build
+from relume.matting.cascade import Octave, cut, doubtful, octave, refine_octave, sizes, windows
+from relume.matting.planes import resized
+from relume.networks.matte import UNKNOWN, MatteNet, Residual, Seen, build, look_around
+from relume.networks.refiner import ALPHA, HALO, TILE
 from relume.training.echo import mirrored
 from relume.training.matte_batches import Composer
 from relume.training.matte_losses import coarse_loss, matte_loss, trimap_classes
 
-HYPERPARAMETERS: dict[str, object] = {"hidden": 8, "depth": [2, 3, 3], "side": 320}
-"""`side` is what did best on the validation split: 320 of 288, 304, 320, 352 and 384."""
+HYPERPARAMETERS: dict[str, object] = {"hidden": 8, "depth": [4, 6, 4], "side": 320}
+"""`side` is what did best on the validation split: 320 of 224, 272, 320, 376 and 440."""
+
+
+def fresh() -> MatteNet:
+    """Return an untrained network."""
+    return build(**HYPERPARAMETERS)  # type: ignore[arg-type]
+
+
+def take_over(network: MatteNet, donor: MatteNet) -> None:
+    """Let a network begin with the coarse answers of one that has as many blocks or fewer.
+
+    Further blocks begin as the identity: the last scale of their residual is zero.
+    """
+    mine, known = network.coarse.state_dict(), donor.coarse.state_dict()
+    network.coarse.load_state_dict(mine | known)
+    for name, part in network.coarse.named_modules():
+        if isinstance(part, Residual) and f"{name}.body.0.0.weight" not in known:
+            nn.init.zeros_(part.body[-1].weight)  # type: ignore[arg-type]
+
+
+def blended(network: MatteNet, donor: MatteNet, share: float) -> MatteNet:
+    """Return a network whose coarse pass lies between that of a donor and what became of it.
+
+    What was learnt last is partly forgotten, and what was known before mostly kept: both are better
+    on pictures that neither resembles.
+
+    Source: Wortsman et al. 2022, Robust fine-tuning of zero-shot models, section 3.
+
+    Args:
+        network: what began as the donor; its refiner stays.
+        donor: as many blocks or fewer.
+        share: of the network, 0 to 1.
+    """
+    out, start = copy.deepcopy(network), copy.deepcopy(network)
+    take_over(start, donor)
+    before, after = start.coarse.state_dict(), network.coarse.state_dict()
+    out.coarse.load_state_dict(
+        {
+            key: torch.lerp(before[key], value, share) if value.is_floating_point() else value
+            for key, value in after.items()
+        }
+    )
+    return out
 
 
 @dataclass
@@ -29,19 +74,26 @@ class CoarseTask:
         held: makes validation scenes, from people and places not in training.
         scenes: number of validation batches.
         half: whether the forward pass runs in bfloat16; weights and losses stay float32.
+        start: a network to go on from, perhaps a shallower one; or None.
+        before: steps that it had.
     """
 
     composer: Composer
     held: Composer
     scenes: int = 6
     half: bool = True
+    start: MatteNet | None = None
+    before: int = 0
     name: str = "matte"
+    rate: float = 2e-3
     _fixed: list[dict[str, Tensor]] = field(default_factory=list)
 
-    @staticmethod
-    def model() -> nn.Module:
-        """Return a fresh network."""
-        return build(**HYPERPARAMETERS)  # type: ignore[arg-type]
+    def model(self) -> nn.Module:
+        """Return a fresh network, or one that begins as `start` answers."""
+        model = fresh()
+        if self.start is not None:
+            take_over(model, self.start)
+        return model
 
     def batch(self, rng: np.random.Generator) -> dict[str, Tensor]:
         """Return about half a million pixels of composites."""
@@ -93,30 +145,37 @@ def coarse_figures(model: MatteNet, batches: Sequence[Mapping[str, Tensor]]) -> 
 class RefineTask:
     """Train the refiner on the doubtful tiles that a finished coarse pass leaves.
 
+    Every octave from the coarse pass to the plate teaches, as the same weights serve them all.
+
     Attributes:
         composer: makes training scenes.
         held: makes validation scenes.
         coarse: the trained coarse pass, which stays as it is.
-        tiles: tiles a step.
+        tiles: most tiles of an octave that a step learns from.
+        start: a network whose refiner to go on from; or None.
     """
 
     composer: Composer
     held: Composer
     coarse: nn.Module
-    tiles: int = 64
+    tiles: int = 96
+    start: MatteNet | None = None
     name: str = "matte_refiner"
+    rate: float = 4e-3
     _fixed: list[dict[str, Tensor]] = field(default_factory=list)
 
     def model(self) -> nn.Module:
         """Return the network with its coarse part loaded and frozen."""
-        model = build(**HYPERPARAMETERS)  # type: ignore[arg-type]
+        model = fresh()
         model.coarse.load_state_dict(self.coarse.state_dict())
+        if self.start is not None:
+            model.refiner.load_state_dict(self.start.refiner.state_dict())
         model.coarse.requires_grad_(False)
         return model
 
     def batch(self, rng: np.random.Generator) -> dict[str, Tensor]:
         """Return two scenes, and the order in which their tiles are taken."""
-        return _ordered(self.composer.pairs(rng), rng)
+        return _ordered(self.composer.frames(rng), rng)
 
     @staticmethod
     def again(batch: Mapping[str, Tensor], rng: np.random.Generator) -> Mapping[str, Tensor]:
@@ -129,15 +188,25 @@ class RefineTask:
         """Return the loss of the refined tiles, and what it was before."""
         assert isinstance(model, MatteNet)
         model.coarse.eval()
-        cut = cut_tiles(model, batch, self.tiles)
-        if cut is None:
-            return sum(p.sum() * 0.0 for p in model.refiner.parameters()), {}  # type: ignore[return-value]
-        alpha = torch.sigmoid(model.refiner(cut["full"], cut["hidden"]).float())
-        classes = trimap_classes(batch["alpha"])
-        unknown = _tiles((classes == UNKNOWN).float()[:, None], cut["at"], TILE)
-        total, figures = matte_loss(alpha, cut["alpha"], cut["contrast"], unknown)
-        before = cut["full"][:, 9:10, HALO:-HALO, HALO:-HALO]
-        figures["before"] = (before - cut["alpha"]).abs().mean() * 1e3
+        if self.start is not None:
+            # What it learns from now on holds for the statistics that it is used with.
+            model.refiner.eval()
+        total = sum((p.sum() * 0.0 for p in model.refiner.parameters()), torch.zeros(()))
+        figures: dict[str, float | Tensor] = {}
+        for at, tiles in walk(model, batch):
+            if not len(tiles):
+                continue
+            chosen = tiles[batch["order"][: len(tiles)].argsort()[: self.tiles]]
+            full, hidden = cut(at, chosen)
+            alpha, error = model.refiner(full, hidden)
+            fine = torch.sigmoid(alpha.float())
+            truth, contrast, unknown = targets(batch, at, chosen)
+            loss, found = matte_loss(fine, truth, contrast, unknown)
+            doubt = (torch.sigmoid(error.float()) - (fine.detach() - truth).abs()).square().mean()
+            total = total + loss + doubt
+            # The last octave's stay.
+            before = full[:, ALPHA : ALPHA + 1, HALO:-HALO, HALO:-HALO]
+            figures = {**found, "before": (before - truth).abs().mean() * 1e3}
         return total, figures
 
     def validate(self, model: nn.Module) -> dict[str, float]:
@@ -145,19 +214,21 @@ class RefineTask:
         assert isinstance(model, MatteNet)
         if not self._fixed:
             for index in range(12):
-                self._fixed.append(self.held.pairs(np.random.default_rng([54321, index])))
+                self._fixed.append(self.held.frames(np.random.default_rng([54321, index])))
         total = np.zeros(3)
         for batch in self._fixed:
-            cut = cut_tiles(model, batch, 4096)
-            if cut is not None:
-                after = torch.sigmoid(model.refiner(cut["full"], cut["hidden"]))
-                before = cut["full"][:, 9:10, HALO:-HALO, HALO:-HALO]
+            *_, (at, tiles) = walk(model, batch)
+            if len(tiles):
+                after = windows(settled(model, at, tiles)[:, :1], tiles, TILE)
+                first = resized(coarse_look(model, batch).alpha, *at.size)
+                truth = windows(batch["alpha"], tiles, TILE)
                 total += [
-                    float((after - cut["alpha"]).abs().sum()),
-                    float((before - cut["alpha"]).abs().sum()),
+                    float((after - truth).abs().sum()),
+                    float((windows(first, tiles, TILE) - truth).abs().sum()),
                     after.numel(),
                 ]
         refined, coarse, pixels = (float(value) for value in total)
+        pixels = max(pixels, 1.0)
         return {"mad": refined / pixels * 1e3, "before": coarse / pixels * 1e3}
 
 
@@ -165,45 +236,51 @@ def _ordered(batch: Mapping[str, Tensor], rng: np.random.Generator) -> dict[str,
     return {**batch, "order": torch.from_numpy(rng.random(4096).astype(np.float32))}
 
 
-def cut_tiles(model: MatteNet, batch: Mapping[str, Tensor], most: int) -> dict[str, Tensor] | None:
-    """Return the doubtful tiles of a batch of pairs as the refiner reads them, or None.
+def coarse_look(model: MatteNet, batch: Mapping[str, Tensor]) -> Seen:
+    """Return what the coarse pass says of a batch of frames."""
+    with torch.no_grad():
+        return look_around(model.coarse, batch["inputs"])
+
+
+def walk(model: MatteNet, batch: Mapping[str, Tensor]) -> Iterator[tuple[Octave, Tensor]]:
+    """Yield each octave of a batch of frames and its doubtful tiles, as mattes are refined.
 
     Args:
-        model: its coarse pass is run without gradients.
-        batch: as `Composer.pairs` makes it.
-        most: tiles to take, in the batch's random order.
+        model: it refines what lies between, without gradients.
+        batch: as `Composer.frames` makes it; its sides are multiples of the tile's.
     """
-    height, width = batch["full"].shape[2:]
+    plate = batch["plate"]
+    seen = coarse_look(model, batch)
+    alpha, error = seen.alpha, seen.error
+    steps = sizes((plate.shape[2], plate.shape[3]), (alpha.shape[2], alpha.shape[3]))
+    for size in steps:
+        at = octave(size, plate, alpha, error, seen.hidden, batch["clean"], batch["marks"])
+        tiles = doubtful(at)
+        yield at, tiles
+        if size != steps[-1]:
+            alpha, error = settled(model, at, tiles).chunk(2, 1)
+
+
+def settled(model: MatteNet, at: Octave, tiles: Tensor) -> Tensor:
+    """Return an octave as users get it, without gradients; no statistics are moved."""
+    was = model.refiner.training
+    model.refiner.eval()
     with torch.no_grad():
-        out = model.coarse(batch["inputs"])
-
-        def grow(x: Tensor, part: int = 1) -> Tensor:
-            size = (height // part, width // part)
-            return fn.interpolate(x, size=size, mode="bilinear", align_corners=False)
-
-        alpha, error = grow(torch.sigmoid(out.alpha.float())), grow(out.error.float())
-        hidden = grow(out.hidden.float(), 2)
-        doubt = ((alpha > DOUBT[0]) & (alpha < DOUBT[1])) | (error > ERROR)
-        at = torch.nonzero(fn.max_pool2d(doubt.float(), TILE)[:, 0])
-        if not len(at):
-            return None
-        if "order" in batch:
-            at = at[batch["order"][: len(at)].argsort()[:most]]
-        full = torch.cat((batch["full"], alpha, error), 1)
-        edge = HALO // 2
-        full = fn.pad(full, (HALO,) * 4, mode="replicate")
-        hidden = fn.pad(hidden, (edge,) * 4, mode="replicate")
-        return {
-            "full": _tiles(full, at, TILE, TILE + 2 * HALO),
-            "hidden": _tiles(hidden, at, TILE // 2, TILE // 2 + 2 * edge),
-            "alpha": _tiles(batch["alpha"], at, TILE),
-            "contrast": _tiles(batch["contrast"], at, TILE),
-            "at": at,
-        }
+        out = refine_octave(model, at, tiles)
+    model.refiner.train(was)
+    return out
 
 
-def _tiles(x: Tensor, at: Tensor, step: int, size: int | None = None) -> Tensor:
-    """Return windows of N×C×H×W at M×3 (picture, row, column) of a grid, M×C×size×size."""
-    side = size or step
-    windows = x.unfold(2, side, step).unfold(3, side, step)
-    return windows[at[:, 0], :, at[:, 1], at[:, 2]]
+def targets(
+    batch: Mapping[str, Tensor], at: Octave, tiles: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return matte, contrast and where the matte is soft, of an octave's tiles, M×1×T×T each."""
+    truth, contrast = (resized(batch[name], *at.size) for name in ("alpha", "contrast"))
+    unknown = (trimap_classes(truth) == UNKNOWN).float()[:, None]
+    # An octave need not be a multiple of the tile.
+    border = (0, -at.size[1] % TILE, 0, -at.size[0] % TILE)
+    truth, contrast, unknown = (
+        windows(fn.pad(x, border, mode="replicate"), tiles, TILE)
+        for x in (truth, contrast, unknown)
+    )
+    return truth, contrast, unknown

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
+from relume import weights
 from relume.networks.matte import MatteNet
 from relume.training import matte_evaluate
 from relume.training.export import export, rounded
 from relume.training.matte_batches import LARGE, SMALL, Composer, SceneOptions
-from relume.training.matte_task import HYPERPARAMETERS, CoarseTask, RefineTask
+from relume.training.matte_task import HYPERPARAMETERS, CoarseTask, RefineTask, blended, fresh
 from relume.training.matte_views import stage_backgrounds, stage_subjects
-from relume.training.trainer import CHECKPOINT, Plan, averaged, train
+from relume.training.trainer import CHECKPOINT, Plan, averaged, seed_and_steps, train
 
 HEADS = 0.12
 """Share of people who end at the neck: scanned heads and close-ups have no shoulders."""
@@ -34,32 +36,66 @@ RECIPE = {
 }
 
 
-def coarse_task(given: argparse.Namespace) -> CoarseTask:
-    """Return the task of the coarse pass."""
-    shapes = SMALL if given.shapes == "small" else LARGE
-    people = stage_subjects(given.lit, "train", heads=HEADS)
-    places = stage_backgrounds(given.assets, "train")
-    varied = SceneOptions(shapes=0.5)
-    return CoarseTask(Composer(people, places, options=varied, shapes=shapes), _held(given))
+def coarse_task(
+    lit: Path,
+    assets: Path,
+    *,
+    fine: Sequence[Path] = (),
+    shapes: Sequence[tuple[int, int]] = LARGE,
+    start: MatteNet | None = None,
+) -> CoarseTask:
+    """Return the task of the coarse pass.
+
+    Args:
+        lit: folder of lit views.
+        assets: folder of environments and stills.
+        fine: more folders of lit views, of any size.
+        shapes: heights and widths of its pictures.
+        start: a network to go on from; or None.
+    """
+    # Large people take much memory.
+    people = stage_subjects(lit, *fine, split="train", heads=HEADS, pool=200 if fine else 500)
+    places = stage_backgrounds(assets, "train")
+    composer = Composer(people, places, options=SceneOptions(shapes=0.5), shapes=shapes)
+    return CoarseTask(composer, _held(lit, assets), start=start)
 
 
-def refine_task(given: argparse.Namespace) -> RefineTask:
-    """Return the task of the refiner on top of the coarse run's averaged weights."""
-    people = stage_subjects(given.lit, "train", heads=HEADS)
-    places = stage_backgrounds(given.assets, "train")
-    return RefineTask(Composer(people, places), _held(given), coarse_model(given.runs).coarse)
+def refine_task(
+    lit: Path,
+    assets: Path,
+    runs: Path,
+    *,
+    fine: Sequence[Path] = (),
+    start: MatteNet | None = None,
+) -> RefineTask:
+    """Return the task of the refiner on top of the coarse run's averaged weights.
+
+    Args:
+        lit: folder of lit views.
+        assets: folder of environments and stills.
+        runs: folder of the runs.
+        fine: folders of lit views of 512 pixels and more, from which it then learns alone: what
+            is enlarged teaches soft edges.
+        start: a network whose refiner to go on from; or None.
+    """
+    # Drawn figures are as small as ordinary views.
+    views = fine or [lit]
+    people = stage_subjects(*views, split="train", drawn=0.02, heads=HEADS, pool=200)
+    known = SceneOptions(plates=0.35, guides=0.35)
+    composer = Composer(people, stage_backgrounds(assets, "train"), options=known)
+    return RefineTask(composer, _held(lit, assets), coarse_model(runs).coarse, start=start)
 
 
 def coarse_model(runs: Path) -> MatteNet:
     """Return the network as the coarse run left it."""
-    return _checked(averaged(CoarseTask.model, runs / "matte"))
+    return _checked(averaged(fresh, runs / "matte"))
 
 
 def refined_model(runs: Path) -> MatteNet:
     """Return the network with the refiner's run on top, or without where there is none."""
     coarse = coarse_model(runs)
     if (runs / "matte_refiner" / CHECKPOINT).exists():
-        coarse.refiner = _checked(averaged(CoarseTask.model, runs / "matte_refiner")).refiner
+        coarse.refiner = _checked(averaged(fresh, runs / "matte_refiner")).refiner
     return coarse
 
 
@@ -68,10 +104,9 @@ def _checked(model: torch.nn.Module) -> MatteNet:
     return model.eval()
 
 
-def _held(given: argparse.Namespace) -> Composer:
-    return Composer(
-        stage_subjects(given.lit, "val", drawn=0.0), stage_backgrounds(given.assets, "val")
-    )
+def _held(lit: Path, assets: Path) -> Composer:
+    people = stage_subjects(lit, split="val", drawn=0.0)
+    return Composer(people, stage_backgrounds(assets, "val"))
 
 
 def main() -> None:
@@ -81,15 +116,29 @@ def main() -> None:
     parser.add_argument("lit", type=Path, help="folder of lit views (relume.training.lit)")
     parser.add_argument("assets", type=Path, help="folder of environments and stills")
     parser.add_argument("runs", type=Path, help="folder of the runs")
+    parser.add_argument(
+        "--fine",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="folders of lit views of 512 pixels and more; the refiner learns from them alone",
+    )
     parser.add_argument("--steps", type=int, default=20000)
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--shapes", choices=("small", "large"), default="large")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--rate", type=float, help="peak learning rate")
     parser.add_argument("--echo", type=int, default=1, help="how often a batch is used")
     parser.add_argument("--half", action="store_true", help="bfloat16 arithmetic on a CPU too")
+    parser.add_argument("--shipped", action="store_true", help="start from the shipped weights")
     parser.add_argument("--out", type=Path, help="where export writes")
+    parser.add_argument(
+        "--blend",
+        type=float,
+        default=1.0,
+        help="export's share of the run's coarse pass; the rest is the shipped one's",
+    )
     parser.add_argument("--cycles", type=Path, help="path-traced views, for export's figures")
     parser.add_argument("--count", type=int, default=40, help="scenes that export measures on")
     parser.add_argument("--command", default="", help="how it was trained, for the manifest")
@@ -98,7 +147,16 @@ def main() -> None:
     if given.part == "export":
         write(given)
         return
-    task = coarse_task(given) if given.part == "coarse" else refine_task(given)
+    start = _checked(weights.load("matte")) if given.shipped else None
+    task: CoarseTask | RefineTask
+    if given.part == "coarse":
+        shapes = SMALL if given.shapes == "small" else LARGE
+        task = coarse_task(given.lit, given.assets, fine=given.fine, shapes=shapes, start=start)
+        if start is not None:
+            # The refiner's steps are among them.
+            task.before = int(weights.manifest("matte")["steps"])
+    else:
+        task = refine_task(given.lit, given.assets, given.runs, fine=given.fine, start=start)
     plan = Plan(
         steps=given.steps,
         minutes=given.minutes,
@@ -116,7 +174,10 @@ def main() -> None:
 
 def write(given: argparse.Namespace) -> None:
     """Round, measure and write the weights."""
-    model = _checked(rounded(refined_model(given.runs)))
+    model = refined_model(given.runs)
+    if given.blend < 1.0:
+        model = blended(model, _checked(weights.load("matte")), given.blend)
+    model = _checked(rounded(model))
     figures: dict[str, dict[str, float]] = {}
     if given.count:
         wanted = argparse.Namespace(
@@ -143,10 +204,7 @@ def write(given: argparse.Namespace) -> None:
 
 
 def _steps(folder: Path) -> int:
-    path = folder / CHECKPOINT
-    if not path.exists():
-        return 0
-    return int(torch.load(path, map_location="cpu", weights_only=True)["step"])
+    return seed_and_steps(folder)[1] if (folder / CHECKPOINT).exists() else 0
 
 
 if __name__ == "__main__":

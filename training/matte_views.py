@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,19 +41,19 @@ class StageSubjects:
     """The lit views of one split, rescanned as they are made.
 
     Args:
-        root: folder of `relume.training.lit`.
+        roots: folders of `relume.training.lit`.
         split: `train`, `val` or `test`.
     """
 
-    def __init__(self, root: Path, split: str) -> None:
-        self._root, self._split = root, split
+    def __init__(self, roots: Sequence[Path], split: str) -> None:
+        self._roots, self._split = roots, split
         self._paths: list[Path] = []
         self._scanned: float | None = None
 
     def count(self) -> int:
         """Return how many views there are; looks at the disk at most once a minute."""
         if self._scanned is None or time.monotonic() - self._scanned > 60.0:
-            self._paths = list_views(self._root, self._split)
+            self._paths = [p for root in self._roots for p in list_views(root, self._split)]
             self._scanned = time.monotonic()
         return len(self._paths)
 
@@ -61,10 +62,20 @@ class StageSubjects:
         return lit_subject(read_lit(self._paths[index]), rng)
 
 
-def stage_subjects(root: Path, split: str, *, drawn: float = 0.1, heads: float = 0.0) -> Subjects:
-    """Return people of a split of the light stage, with shares of drawn figures and of heads."""
-    stage = StageSubjects(root, split)
-    return Subjects(stage.render, stage.count, drawn=drawn, heads=heads)
+def stage_subjects(
+    *roots: Path, split: str, drawn: float = 0.1, heads: float = 0.0, pool: int = 500
+) -> Subjects:
+    """Return people of a split of the light stage, with shares of drawn figures and of heads.
+
+    Args:
+        roots: folders of lit views.
+        split: `train`, `val` or `test`.
+        drawn: share of drawn figures.
+        heads: share of people who end at the neck.
+        pool: people held in memory.
+    """
+    stage = StageSubjects(roots, split)
+    return Subjects(stage.render, stage.count, drawn=drawn, heads=heads, pool=pool)
 
 
 def stage_backgrounds(assets: Path, split: str) -> Backgrounds:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,22 +11,15 @@ from numpy.typing import NDArray
 
 from relume.encoding import encode
 from relume.image import DATA, Image
+from relume.matting.cascade import DOUBT, refine_all
 from relume.matting.edges import guided_edges
 from relume.matting.inputs import require_plate_size
 from relume.matting.people import oversights, people
-from relume.matting.planes import planar, resized
+from relume.matting.planes import drawn, planar, resized
 from relume.matting.trimap import certain
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-BATCH = 32
-"""Tiles refined at once. Fixed, and the last batch padded, so that a tile's arithmetic does not
-depend on how many others there are."""
-
-DOUBT = (0.02, 0.98)
-ERROR = 0.05
-"""A tile is refined where alpha lies between the two doubts or the expected error exceeds this."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -179,6 +173,15 @@ def _plane(x: Tensor) -> NDArray[np.float32]:
     return out
 
 
+def coarse_scale(height: float, width: float, side: int) -> float:
+    """Return how much smaller the coarse pass sees a plate; small plates are enlarged.
+
+    It sees as many pixels as a square of `side` has, whatever the frame's shape: a person is then
+    about as large in a wide frame as in the frames that it learnt from.
+    """
+    return side / math.sqrt(height * width)
+
+
 def _even(length: float) -> int:
     return max(2, 2 * round(length / 2))
 
@@ -195,11 +198,10 @@ def _look(
     import torch
     from torch.nn import functional as fn
 
-    from relume.networks.matte import STRIDE, look_twice
+    from relume.networks.matte import STRIDE, look_around
 
     wide = plate.width * plate.pixel_aspect
-    # Smaller plates are enlarged: the network knows people at one size.
-    scale = model.side / max(plate.height, wide)
+    scale = coarse_scale(plate.height, wide, model.side)
     height, width = _even(plate.height * scale), _even(wide * scale)
     gain = 2.0**anchor
     with torch.inference_mode():
@@ -212,15 +214,13 @@ def _look(
             parts[1][:, :3] = encode(resized(planar(clean_plate.rgb) * gain, height, width))
             parts[1][:, 3] = 1.0
         if marks is not None:
-            hint = resized(torch.from_numpy(marks)[None], height, width)
-            sure = (hint[:, :1] > 0.99).float()
-            clear = (hint.sum(1, keepdim=True) < 0.01).float()
+            sure, clear = drawn(torch.from_numpy(marks)[None], height, width)
             parts[1][:, 4:5], parts[1][:, 5:6] = sure, 1.0 - sure - clear
             parts[1][:, 6] = 1.0
         padding = (0, -width % STRIDE, 0, -height % STRIDE)
         device = next(model.parameters()).device
         inputs = fn.pad(torch.cat(parts, 1), padding, mode="replicate").to(device)
-        out = look_twice(model.coarse, inputs)
+        out = look_around(model.coarse, inputs)
         alpha = out.alpha[:, :, :height, :width].cpu()
         if marks is not None:
             # What is drawn is there: soft parts beside it may hang on it.
@@ -289,80 +289,22 @@ def _refined(
     marks: NDArray[np.float32] | None,
     clean_plate: Image | None,
 ) -> Tensor:
-    """Return alpha at the plate's height, in square pixels, refined in its doubtful tiles."""
+    """Return alpha at the plate's height, in square pixels, refined where it is doubtful."""
     import torch
-    from torch.nn import functional as fn
 
-    from relume.networks.matte import HALO, TILE
-
-    height, width = plate.height, max(1, round(plate.width * plate.pixel_aspect))
-    bottom, right = -height % TILE, -width % TILE
-    padding = (HALO, HALO + right, HALO, HALO + bottom)
+    size = plate.height, max(1, round(plate.width * plate.pixel_aspect))
     gain = 2.0**anchor
-
-    def ready(x: Tensor) -> Tensor:
-        return fn.pad(resized(x, height, width), padding, mode="replicate")[0]
-
     with torch.inference_mode():
-        alpha, error = ready(view.alpha), ready(view.error)
-        inner = slice(HALO, -HALO)
-        doubt = ((alpha > DOUBT[0]) & (alpha < DOUBT[1])) | (error > ERROR)
-        blocks = fn.max_pool2d(doubt[:, inner, inner].float(), TILE)[0]
-        out = alpha[0, inner, inner].contiguous()
-        where = torch.nonzero(blocks)
-        if len(where):
-            full: list[Tensor | None] = [ready(planar(plate.rgb)) * gain, None, None, None]
-            if clean_plate is not None:
-                full[1] = ready(planar(clean_plate.rgb)) * gain
-            if marks is not None:
-                full[2] = ready(torch.from_numpy(marks)[None])
-            full[3] = torch.cat((alpha, error))
-            half = resized(view.hidden, (height + 1) // 2, (width + 1) // 2)
-            rows = (height + bottom) // 2 - half.shape[2]
-            columns = (width + right) // 2 - half.shape[3]
-            edge = HALO // 2
-            half = fn.pad(half, (edge, edge + columns, edge, edge + rows), mode="replicate")[0]
-            tiles = out.view(blocks.shape[0], TILE, blocks.shape[1], TILE).permute(0, 2, 1, 3)
-            for start in range(0, len(where), BATCH):
-                at = where[start : start + BATCH]
-                tiles[at[:, 0], at[:, 1]] = _refine(model, full, half, at)
-        return out[None, None, :height, :width]
-
-
-def _refine(model: Any, full: list[Tensor | None], half: Tensor, at: Tensor) -> Tensor:
-    """Return refined alpha of up to `BATCH` tiles, N×TILE×TILE.
-
-    Args:
-        model: the network.
-        full: plate, clean plate, guide, and alpha with error; C×H×W with halo, None where absent.
-        half: hidden features at half size.
-        at: N×2 rows and columns of the tiles in the absolute grid.
-    """
-    import torch
-
-    from relume.networks.matte import FULL, HALO, TILE
-
-    size, count = TILE + 2 * HALO, len(at)
-    batch = torch.zeros(BATCH, FULL, size, size)
-    plate, clean, marks, state = full
-    assert plate is not None and state is not None
-
-    def cut(x: Tensor, side: int, step: int) -> Tensor:
-        windows = x.unfold(1, side, step).unfold(2, side, step)
-        return windows[:, at[:, 0], at[:, 1]].transpose(0, 1)
-
-    batch[:count, 0:3] = encode(cut(plate, size, TILE))
-    if clean is not None:
-        batch[:count, 3:6] = encode(cut(clean, size, TILE))
-        batch[:count, 6] = 1.0
-    if marks is not None:
-        batch[:count, 7:9] = cut(marks, size, TILE)
-    batch[:count, 9:11] = cut(state, size, TILE)
-    hidden = torch.zeros(BATCH, half.shape[0], size // 2, size // 2)
-    hidden[:count] = cut(half, size // 2, TILE // 2)
-    device = next(model.parameters()).device
-    fine = model.refiner(
-        batch.to(device).contiguous(memory_format=torch.channels_last),
-        hidden.to(device).contiguous(memory_format=torch.channels_last),
-    )
-    return torch.sigmoid(fine.float()).cpu()[:count, 0]
+        clean = None
+        if clean_plate is not None:
+            clean = resized(planar(clean_plate.rgb), *size) * gain
+            clean = torch.cat((clean, torch.ones_like(clean[:, :1])), 1)
+        return refine_all(
+            model,
+            resized(planar(plate.rgb), *size) * gain,
+            view.alpha,
+            view.error,
+            view.hidden,
+            clean,
+            None if marks is None else resized(torch.from_numpy(marks)[None], *size),
+        )

@@ -31,6 +31,22 @@ def resized(x: Tensor, height: int, width: int) -> Tensor:
     )
 
 
+def drawn(marks: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """Return what marks, N×2×H×W, say at another size: certain foreground and certain background.
+
+    Args:
+        marks: certain foreground and unknown.
+        height: rows wanted.
+        width: columns wanted.
+
+    Returns:
+        0 and 1, N×1×height×width each; a pixel that is mixed of both or of unknown is neither.
+    """
+    mixed = resized(marks, height, width)
+    sure = (mixed[:, :1] > 0.99).float()
+    return sure, (mixed.sum(1, keepdim=True) < 0.01).float()
+
+
 def around(mask: NDArray[np.bool_], margin: int) -> tuple[slice, slice] | None:
     """Return the rows and columns that hold an H×W mask, `margin` wider; None where it is empty."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))

@@ -1,4 +1,4 @@
-"""The matting network: a coarse pass over the whole frame and a refiner of its doubtful tiles."""
+"""The matting network: a coarse pass over the whole frame, which a refiner sharpens."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from relume.networks.refiner import Refiner
+
 INPUTS = 10
 """Planes of the coarse input: plate 3, clean plate 3, its flag 1, guide foreground and unknown 2,
 their flag 1; colours encoded after the exposure anchor, absent help all zero."""
@@ -15,16 +17,8 @@ their flag 1; colours encoded after the exposure anchor, absent help all zero.""
 STRIDE = 32
 """Height and width of the coarse input are multiples of this."""
 
-TILE = 32
-HALO = 8
-"""Pixels that the refiner reads around a tile: six at half size (three 3×3), two at full."""
-
-FULL = 11
-"""Planes of the refiner at full size: plate 3, clean plate 3, its flag 1, guide 2, alpha 1,
-error 1."""
-
-SECOND = 0.7
-"""Size of the second look at a frame beside the first."""
+LOOKS = ((1.0, False), (0.85, True), (1.0, True))
+"""Size of each look at a frame, and whether it is in a mirror."""
 
 BACKGROUND, UNKNOWN, FOREGROUND = range(3)
 """Classes of the trimap."""
@@ -118,7 +112,7 @@ def _double(x: Tensor) -> Tensor:
 
 
 class CoarseNet(nn.Module):
-    """Find people and their soft edges in a frame at a long side of about 512.
+    """Find people and their soft edges in a small frame.
 
     Source: Pandey et al. 2021, section 3.1 and supplement (refined trimap and alpha as separate
     heads); Lin et al. 2021, Real-Time High-Resolution Background Matting (error map and hidden
@@ -186,7 +180,7 @@ class CoarseNet(nn.Module):
 
 
 class Seen(NamedTuple):
-    """What two looks at a frame agree on.
+    """What most of the looks at a frame agree on.
 
     Attributes:
         alpha: B×1×H×W matte, 0 to 1.
@@ -201,77 +195,39 @@ class Seen(NamedTuple):
     hidden: Tensor
 
 
-def look_twice(coarse: nn.Module, x: Tensor) -> Seen:
-    """Return the mean of two coarse passes: one as it is, one smaller and in a mirror.
+def look_around(coarse: nn.Module, x: Tensor) -> Seen:
+    """Return what the looks of `LOOKS` agree on, pixel by pixel: the one of middle alpha.
 
-    A network that misses somebody, or half of their clothes, seldom does so from both. Edges lose
-    a little, which the refiner and the picture give back.
+    A network that misses somebody, or half of their clothes, or takes a wall for them, seldom does
+    so every time; their mean would be half a mistake, their median is none.
 
     Args:
         coarse: a `CoarseNet`.
         x: B×10×H×W as `INPUTS` says; H and W are multiples of 32.
     """
-    size = x.shape[2:]
-    rows, columns = (max(STRIDE, STRIDE * round(n * SECOND / STRIDE)) for n in size)
-    small = F.interpolate(
-        x.flip(3), (rows, columns), mode="bilinear", align_corners=False, antialias=True
-    )
+    rows, columns = x.shape[2:]
 
-    def look(inputs: Tensor) -> Seen:
-        out = coarse(inputs.contiguous(memory_format=torch.channels_last))
+    def look(scale: float, mirror: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        seen = x.flip(3) if mirror else x
+        size = [max(STRIDE, STRIDE * round(n * scale / STRIDE)) for n in (rows, columns)]
+        seen = F.interpolate(seen, size, mode="bilinear", align_corners=False, antialias=True)
+        out = coarse(seen.contiguous(memory_format=torch.channels_last))
+
+        def grown(plane: Tensor) -> Tensor:
+            plane = F.interpolate(
+                plane.float(), (rows, columns), mode="bilinear", align_corners=False
+            )
+            return plane.flip(3) if mirror else plane
+
         trimap = torch.softmax(out.trimap.float(), 1)
-        return Seen(torch.sigmoid(out.alpha.float()), trimap, out.error.float(), out.hidden.float())
+        alpha = torch.sigmoid(out.alpha.float())
+        return grown(alpha), grown(trimap), grown(out.error), out.hidden.float()
 
-    def grown(plane: Tensor) -> Tensor:
-        return F.interpolate(plane, size, mode="bilinear", align_corners=False).flip(3)
-
-    one, two = look(x), look(small)
-    alpha, trimap, error = (0.5 * (a + grown(b)) for a, b in zip(one[:3], two[:3], strict=True))
-    return Seen(alpha, trimap, error, one.hidden)
-
-
-class Refiner(nn.Module):
-    """Sharpen the matte of one tile at the plate's own resolution.
-
-    Source: Lin et al. 2021, Real-Time High-Resolution Background Matting, the refinement network.
-    Deviations: tiles of 32 pixels where the paper takes 4, which spends less on halos; three
-    convolutions at half size, two at full; the output is a step in the logit of alpha.
-    """
-
-    def __init__(self, hidden: int = 8) -> None:
-        super().__init__()
-        self.coarser = nn.Sequential(
-            nn.Conv2d(FULL + hidden, 24, 3),
-            nn.ReLU(),
-            nn.Conv2d(24, 24, 3),
-            nn.ReLU(),
-            nn.Conv2d(24, 16, 3),
-            nn.ReLU(),
-        )
-        self.finer = nn.Sequential(
-            nn.Conv2d(16 + FULL - 1, 12, 3),
-            nn.ReLU(),
-            nn.Conv2d(12, 1, 3),
-        )
-        # Starts as the identity: an untrained refiner leaves the coarse matte as it is.
-        nn.init.zeros_(self.finer[2].weight)  # type: ignore[arg-type]
-        nn.init.zeros_(self.finer[2].bias)  # type: ignore[arg-type]
-
-    def forward(self, full: Tensor, hidden: Tensor) -> Tensor:
-        """Refine tiles.
-
-        Args:
-            full: N×11×(T+16)×(T+16) planes as `FULL` says, T even, halo included.
-            hidden: N×hidden×(T+16)/2×(T+16)/2 coarse features at half the tile's resolution.
-
-        Returns:
-            N×1×T×T logits of the matte.
-        """
-        y = self.coarser(torch.cat((F.avg_pool2d(full, 2), hidden), 1))
-        y = F.interpolate(y, scale_factor=2, mode="nearest")
-        inner = full[:, : FULL - 1, 6:-6, 6:-6]
-        step: Tensor = self.finer(torch.cat((y, inner), 1))
-        return logit(full[:, 9:10, HALO:-HALO, HALO:-HALO]) + step
+    alphas, trimaps, errors, hidden = zip(*(look(*each) for each in LOOKS), strict=True)
+    alpha, chosen = torch.stack(alphas).median(0)
+    every = torch.stack(trimaps)
+    trimap = every.gather(0, chosen[None].expand_as(every[:1]))[0]
+    return Seen(alpha, trimap, torch.stack(errors).mean(0), hidden[0])
 
 
 class MatteNet(nn.Module):
@@ -280,8 +236,8 @@ class MatteNet(nn.Module):
     Args:
         hidden: features handed from one to the other.
         depth: blocks of the coarse network at 1/8, 1/16 and 1/32.
-        side: long side in square pixels at which the coarse pass does best; it depends on how
-            large the frames of its training were.
+        side: of the square of as many pixels as the frames that the coarse pass does best on; it
+            depends on how large those of its training were.
     """
 
     def __init__(
@@ -299,11 +255,6 @@ def build(
     """Return the network of the given size, as a manifest's hyperparameters name it."""
     first, second, third = depth
     return MatteNet(hidden, (first, second, third), side)
-
-
-def logit(alpha: Tensor) -> Tensor:
-    """Undo the sigmoid, within ±7."""
-    return torch.logit(alpha.float(), eps=1e-3)
 
 
 def settle(alpha: Tensor, trimap: Tensor | None = None) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +14,16 @@ from relume.hosts.cli.options import FILE, several
 from relume.hosts.cli.train_options import FOLDER, assets_option, data_option, lab, runs_option
 
 if TYPE_CHECKING:
+    from relume.training.matte_task import CoarseTask, RefineTask
     from relume.training.trainer import Plan, Result
 
+fine_option = click.option(
+    "--fine",
+    type=FOLDER,
+    multiple=True,
+    help="More lit views, of 512 pixels and more (`train views --size`), from which alone the "
+    "refiner then learns; may be given again.",
+)
 plan_options = several(
     click.option(
         "--minutes",
@@ -81,7 +88,7 @@ def network(name: str) -> click.Command:
 @click.command(
     epilog=example(
         "relume train matte --data lit --out runs --minutes 40",
-        "relume train matte --data lit --out runs --minutes 20 --part refine",
+        "relume train matte --data lit --fine lit640 --out runs --minutes 40 --part refine",
     )
 )
 @data_option
@@ -94,17 +101,22 @@ def network(name: str) -> click.Command:
     show_default=True,
     help="The coarse pass, or the refiner on top of it.",
 )
+@fine_option
 @plan_options
 @debug_option
-def matte(data: Path, out: Path, assets: Path, part: str, **options: Any) -> None:
+def matte(
+    data: Path, out: Path, assets: Path, part: str, fine: tuple[Path, ...], **options: Any
+) -> None:
     """Train the matting network, going on from the checkpoint in OUT/matte."""
     with lab():
         from relume.training import matte_train
         from relume.training.trainer import train
 
-        given = Namespace(lit=data, assets=assets, runs=out, shapes="large")
-        make = matte_train.coarse_task if part == "coarse" else matte_train.refine_task
-        task = make(given)
+        task: CoarseTask | RefineTask
+        if part == "coarse":
+            task = matte_train.coarse_task(data, assets, fine=fine)
+        else:
+            task = matte_train.refine_task(data, assets, out, fine=fine)
         _tell(task.name, train(task, out / task.name, _plan(options)))
 
 
@@ -115,9 +127,10 @@ def matte(data: Path, out: Path, assets: Path, part: str, **options: Any) -> Non
 @data_option
 @runs_option
 @assets_option
+@fine_option
 @plan_options
 @debug_option
-def everything(data: Path, out: Path, assets: Path, **options: Any) -> None:
+def everything(data: Path, out: Path, assets: Path, fine: tuple[Path, ...], **options: Any) -> None:
     """Train every network after the other, each going on from its checkpoint in OUT.
 
     The minutes are shared out; steps are for each.
@@ -125,7 +138,7 @@ def everything(data: Path, out: Path, assets: Path, **options: Any) -> None:
     with lab():
         from relume.training.everything import train_all
 
-        train_all(data, assets, out, _plan(options), _tell)
+        train_all(data, assets, out, _plan(options), _tell, fine)
 
 
 @click.command(

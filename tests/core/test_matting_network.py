@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from relume.errors import UsageError
 from relume.image import Box, Image
-from relume.matting import network
+from relume.matting import cascade, network
 from relume.matting.network import coarse_person, estimate_matte
 from relume.matting.people import people
-from relume.networks.matte import HALO, TILE, Coarse, Refiner, build, settle
+from relume.networks.matte import Coarse, build, settle
+from relume.networks.refiner import FULL, HALO, TILE, Refiner, enlarged, readings, surroundings
 
 
 class Threshold(nn.Module):
@@ -26,8 +27,8 @@ class Threshold(nn.Module):
         super().__init__()
         self.soft = nn.Parameter(torch.tensor(soft))
         torch.manual_seed(3)
-        self.refiner = Refiner(2)
-        nn.init.normal_(self.refiner.finer[2].weight, std=0.1)  # type: ignore[arg-type]
+        self.refiner = Refiner(2).eval()
+        nn.init.normal_(self.refiner.finer[-1].weight, std=0.1)  # type: ignore[arg-type]
 
     def coarse(self, x: Tensor) -> Coarse:
         assert x.shape[2] % 32 == 0 and x.shape[3] % 32 == 0
@@ -50,7 +51,7 @@ def disc(height: int, width: int, *, bright: float = 2.0, dark: float = 0.02) ->
 def random_network() -> Any:
     torch.manual_seed(0)
     model = build().eval()
-    nn.init.normal_(model.refiner.finer[2].weight, std=0.1)  # type: ignore[arg-type]
+    nn.init.normal_(model.refiner.finer[-1].weight, std=0.1)  # type: ignore[arg-type]
     return model
 
 
@@ -157,52 +158,152 @@ def test_the_same_plate_gives_the_same_matte_whatever_the_anchor_hides() -> None
     assert np.array_equal(first, second)
 
 
+def an_octave(height: int = 100, width: int = 140, **help_: Tensor) -> cascade.Octave:
+    torch.manual_seed(5)
+    plate, alpha = torch.rand(1, 3, height, width), torch.rand(1, 1, 50, 70)
+    hidden = torch.rand(1, 2, 25, 35)
+    return cascade.octave((height, width), plate, alpha, 0.1 * alpha, hidden, **help_)
+
+
 def test_a_tile_does_not_depend_on_how_many_there_are() -> None:
-    model = Threshold(0.5)
-    model.side = 330  # the plate is seen as it is
-    plate = disc(270, 330)
-    whole = network._look(plate, 0.0, model, None, None)
-    assert whole is not None
-    fine = network._refined(whole, plate, 0.0, model, None, None)[0, 0].numpy()
-    # One tile by hand, alone in its batch of padding.
-    row, column = 2, 6
-    full = nn.functional.pad(
-        torch.cat((whole.alpha, whole.error), 1),
-        (HALO, HALO + 22, HALO, HALO + 18),
-        mode="replicate",
-    )[0]
-    rgb = torch.from_numpy(np.array(plate.pixels.transpose(2, 0, 1)))[None]
-    rgb = nn.functional.pad(rgb, (HALO, HALO + 22, HALO, HALO + 18), mode="replicate")[0]
-    half = nn.functional.pad(whole.hidden, (4, 15, 4, 13), mode="replicate")[0]
+    model, at = Threshold(), an_octave()
+    tiles = cascade.doubtful(at)
+    assert len(tiles) == 4 * 5
     with torch.inference_mode():
-        alone = network._refine(model, [rgb, None, None, full], half, torch.tensor([[row, column]]))
-    y, x = row * TILE, column * TILE
-    assert np.array_equal(fine[y : y + TILE, x : x + TILE], alone[0].numpy())
-    assert (
-        np.abs(
-            fine[y : y + TILE, x : x + TILE] - whole.alpha[0, 0, y : y + TILE, x : x + TILE].numpy()
-        ).max()
-        > 0.01
+        whole = cascade.refine_octave(model, at, tiles)
+        for _, row, column in tiles[[0, 7, 12]].tolist():
+            # The same tile by hand, alone in its batch of padding.
+            alone = cascade.refine_octave(model, at, torch.tensor([[0, row, column]]))
+            y, x = row * TILE, column * TILE
+            part = (slice(None), slice(None), slice(y, y + TILE), slice(x, x + TILE))
+            assert torch.equal(whole[part], alone[part])
+            start = at.state[:, :, HALO:, HALO:][part]
+            assert float((whole[part] - start).abs().max()) > 0.01
+
+
+def test_sure_tiles_stay_as_they_are() -> None:
+    at = an_octave()
+    with torch.inference_mode():
+        left = cascade.refine_octave(Threshold(), at, torch.zeros(0, 3, dtype=torch.int64))
+    assert torch.equal(left, at.state[:, :, HALO : HALO + 100, HALO : HALO + 140])
+    at.state[:, 0], at.state[:, 1] = 1.0, 0.0
+    assert not len(cascade.doubtful(at))
+
+
+def test_octaves_double_up_to_the_plate() -> None:
+    assert cascade.sizes((1080, 1920), (180, 320)) == [(270, 480), (540, 960), (1080, 1920)]
+    assert cascade.sizes((300, 400), (240, 320)) == [(300, 400)]
+    assert cascade.sizes((60, 80), (240, 320)) == [(60, 80)]
+    assert cascade.sizes((2161, 4097), (232, 440)) == [(541, 1025), (1081, 2049), (2161, 4097)]
+
+
+def test_what_is_drawn_is_there() -> None:
+    marks = torch.zeros(1, 2, 100, 140)
+    marks[:, 0, :50], marks[:, 1, 50:70] = 1.0, 1.0
+    at = an_octave(50, 70, marks=marks)
+    alpha = at.state[0, 0, HALO : HALO + 50, HALO : HALO + 70]
+    # A row at either border is mixed of what is sure and what is not.
+    assert bool((alpha[:24] == 1).all()) and bool((alpha[36:] == 0).all())
+    assert 0 < float(alpha[25:35].mean()) < 1
+
+
+def test_a_mixed_pixel_explains_its_own_alpha() -> None:
+    front = torch.tensor([0.9, 0.2, 0.1])[None, :, None, None].expand(1, 3, 1, 11)
+    behind = torch.tensor([0.05, 0.1, 0.6])[None, :, None, None].expand(1, 3, 1, 11)
+    truth = torch.linspace(0, 1, 11)[None, None, None]
+    plate = front * truth + behind * (1 - truth)
+    made = readings(plate, 0 * truth, 0 * truth, front, behind)
+    assert made.shape[1] == FULL
+    assert torch.allclose(made[:, 4:5], truth, atol=1e-3)
+    # With a clean plate its colour is taken, whatever was found nearby.
+    clean = torch.cat((behind, torch.ones_like(truth)), 1)
+    known = readings(plate, 0 * truth, 0 * truth, front, 0 * front, clean)
+    assert torch.allclose(known[:, 4:5], truth, atol=1e-3)
+
+
+def around(plate: Tensor, alpha: Tensor, inside: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    ones = torch.ones(1, 1, *plate.shape[2:]) if inside is None else inside
+    found = surroundings(plate, alpha, ones)
+    return found[:, :3], found[:, 3:]
+
+
+def test_colours_nearby_are_those_of_what_is_sure() -> None:
+    plate = torch.zeros(1, 3, 64, 208)
+    plate[:, 0, :, :88], plate[:, 2, :, 112:] = 0.8, 0.4
+    plate[:, 1, :, 88:112] = 5.0
+    alpha = torch.zeros(1, 1, 64, 208)
+    alpha[..., :88], alpha[..., 88:112] = 1.0, 0.5
+    front, behind = around(plate, alpha)
+    # Nowhere does the doubtful middle's green come in by more than its little share.
+    middle = (0, slice(None), 8, 25)
+    assert torch.allclose(front[middle], torch.tensor([0.8, 0.0, 0.0]), atol=0.02)
+    assert torch.allclose(behind[middle], torch.tensor([0.0, 0.0, 0.4]), atol=0.02)
+
+
+def test_a_highlight_does_not_outshine_the_colours_nearby() -> None:
+    plate, alpha = torch.full((1, 3, 64, 64), 0.1), torch.zeros(1, 1, 64, 64)
+    before = around(plate, alpha)[1]
+    plate[..., 20, 20] = 6e4
+    after = around(plate, alpha)[1]
+    far = (after[..., 9, 9] - before[..., 9, 9]).abs().max()
+    assert float(far) < 0.03
+
+
+def test_what_was_added_at_the_border_is_no_evidence() -> None:
+    plate = torch.full((1, 3, 32, 96), 0.2)
+    plate[..., 64:] = 5.0
+    inside = torch.ones(1, 1, 32, 96)
+    inside[..., 64:] = 0.0
+    behind = around(plate, torch.zeros(1, 1, 32, 96), inside)[1]
+    assert torch.allclose(behind[..., :16], torch.tensor(0.2), atol=2e-3)
+
+
+@pytest.mark.parametrize("level", [-1e5, 1e5, 1e30])
+def test_no_value_is_too_large_for_the_refiner(level: float) -> None:
+    plate = torch.rand(1, 3, 64, 64)
+    plate[..., 10:20, 10:20] = level
+    at = cascade.octave(
+        (64, 64),
+        plate,
+        torch.rand(1, 1, 32, 32),
+        torch.rand(1, 1, 32, 32),
+        torch.rand(1, 2, 16, 16),
     )
+    full, _ = cascade.cut(at, cascade.doubtful(at))
+    assert bool(torch.isfinite(full).all())
+
+
+def test_tiles_of_colours_nearby_lie_where_the_tiles_do() -> None:
+    at = an_octave()
+    at.nearby[:] = torch.linspace(0, 1, at.nearby.shape[3])
+    side = (TILE + 2 * HALO) // 4 + 2
+    tiles = torch.tensor([[0, 1, 1], [0, 1, 2]])
+    first, second = enlarged(cascade.windows(at.nearby, tiles, side, TILE // 4))
+    assert first.shape[1:] == (TILE + 2 * HALO, TILE + 2 * HALO)
+    # What two neighbours both see is the same.
+    assert torch.allclose(first[..., TILE:], second[..., : 2 * HALO], atol=1e-6)
 
 
 def test_the_refiner_reads_no_farther_than_its_halo() -> None:
-    model = Refiner(2)
-    nn.init.normal_(model.finer[2].weight, std=0.1)  # type: ignore[arg-type]
-    full, hidden = torch.rand(1, 11, 48, 48), torch.rand(1, 2, 24, 24)
+    model = Refiner(2).eval()
+    nn.init.normal_(model.finer[-1].weight, std=0.1)  # type: ignore[arg-type]
+    side = TILE + 2 * HALO
+    full, hidden = torch.rand(1, FULL, side, side), torch.rand(1, 2, side // 2, side // 2)
     full.requires_grad_(True)
-    out = model(full, hidden)
-    assert out.shape == (1, 1, TILE, TILE)
-    (grad,) = torch.autograd.grad(out[0, 0, 0, 0], full)
+    alpha, error = model(full, hidden)
+    assert alpha.shape == error.shape == (1, 1, TILE, TILE)
+    (grad,) = torch.autograd.grad(alpha[0, 0, 0, 0], full)
     reach = torch.nonzero(grad.abs().sum((0, 1)))
     assert int(reach.max()) <= 2 * HALO + 1
 
 
 def test_an_untrained_refiner_leaves_the_coarse_matte() -> None:
-    full = torch.rand(2, 11, 48, 48)
-    out = torch.sigmoid(Refiner(2)(full, torch.rand(2, 2, 24, 24)))
-    inner = full[:, 9:10, HALO:-HALO, HALO:-HALO].clamp(1e-3, 1 - 1e-3)
-    assert torch.allclose(out, inner, atol=1e-5)
+    side = TILE + 2 * HALO
+    full = torch.rand(2, FULL, side, side)
+    found = Refiner(2).eval()(full, torch.rand(2, 2, side // 2, side // 2))
+    for plane, out in zip((3, 7), found, strict=True):
+        inner = full[:, plane, HALO:-HALO, HALO:-HALO].clamp(0.01, 0.99)
+        assert torch.allclose(torch.sigmoid(out[:, 0]), inner, atol=1e-5)
 
 
 def test_settling_is_exact_at_both_ends_and_never_jumps() -> None:
@@ -235,7 +336,7 @@ def test_help_of_another_size_is_refused(what: str) -> None:
 def test_the_network_is_as_small_as_promised() -> None:
     model = build()
     assert sum(p.numel() for p in model.parameters()) < 1_500_000
-    assert sum(p.numel() for p in model.refiner.parameters()) < 20_000
+    assert sum(p.numel() for p in model.refiner.parameters()) < 40_000
 
 
 def test_a_clean_plate_reaches_the_network(random_network: Any) -> None:
@@ -248,27 +349,30 @@ def test_a_clean_plate_reaches_the_network(random_network: Any) -> None:
         estimate_matte(plate, 0.0, None, random_network)
         estimate_matte(plate, 0.0, None, random_network, clean_plate=disc(64, 64, bright=0.1))
         handle.remove()
-    # Two passes a frame, the second smaller.
-    assert [one.shape[2] > two.shape[2] for one, two in (seen[:2], seen[2:])] == [True, True]
-    assert not any(bool(inputs[:, 3:].any()) for inputs in seen[:2])
-    for inputs in seen[2:]:
+    # Three passes a frame, the second smaller.
+    assert [few[0].shape[2] > few[1].shape[2] for few in (seen[:3], seen[3:])] == [True, True]
+    assert not any(bool(inputs[:, 3:].any()) for inputs in seen[:3])
+    for inputs in seen[3:]:
         assert torch.allclose(inputs[:, 6], torch.ones(())) and bool(inputs[:, 3:6].any())
 
 
-def test_the_second_look_is_in_a_mirror_and_counts_half(random_network: Any) -> None:
-    from relume.networks.matte import look_twice
+def test_of_three_looks_the_middle_one_counts(random_network: Any) -> None:
+    from relume.networks.matte import LOOKS, look_around
 
-    inputs = torch.rand(1, 10, 64, 96, generator=torch.Generator().manual_seed(3))
+    inputs = torch.rand(1, 10, 128, 192, generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
-        one = look_twice(random_network.coarse, inputs)
-        alone = torch.sigmoid(random_network.coarse(inputs).alpha)
-        small = torch.nn.functional.interpolate(
-            inputs.flip(3), (32, 64), mode="bilinear", antialias=True
-        )
-        other = torch.sigmoid(random_network.coarse(small).alpha)
-        other = torch.nn.functional.interpolate(other, (64, 96), mode="bilinear").flip(3)
-    assert torch.allclose(one.alpha, (alone + other) / 2, atol=1e-6)
-    assert torch.allclose(one.trimap.sum(1), torch.ones(()), atol=1e-5)
+        seen = look_around(random_network.coarse, inputs)
+        answers = []
+        for size, mirror in (((128, 192), False), ((96, 160), True), ((128, 192), True)):
+            part = inputs.flip(3) if mirror else inputs
+            if size != (128, 192):
+                part = nn.functional.interpolate(part, size, mode="bilinear", antialias=True)
+            alpha = torch.sigmoid(random_network.coarse(part).alpha)
+            alpha = nn.functional.interpolate(alpha, (128, 192), mode="bilinear")
+            answers.append(alpha.flip(3) if mirror else alpha)
+    assert len(LOOKS) == 3
+    assert torch.allclose(seen.alpha, torch.stack(answers).sort(0)[0][1], atol=1e-5)
+    assert torch.allclose(seen.trimap.sum(1), torch.ones(()), atol=1e-5)
 
 
 def test_a_small_plate_is_enlarged_to_what_the_network_knows() -> None:

@@ -51,8 +51,8 @@ def test_all_networks_share_the_minutes_and_come_in_order(
     one = create_autospec(relight_nets.train_one, return_value=result())
     monkeypatch.setattr(relight_nets, "train_one", one)
     monkeypatch.setattr(everything, "train", trained)
-    monkeypatch.setattr(matte_train, "coarse_task", lambda given: "coarse")
-    monkeypatch.setattr(matte_train, "refine_task", lambda given: "refine")
+    monkeypatch.setattr(matte_train, "coarse_task", lambda *given, **more: "coarse")
+    monkeypatch.setattr(matte_train, "refine_task", lambda *given, **more: "refine")
     arguments = ["train", "all", "--data", "lit", "--assets", "assets", "--out", "runs"]
     assert main([*arguments, "--minutes", "100", "--half", "--echo", "3"]) == Exit.DONE
     ran |= {call.args[0]: call.args[3] for call in one.call_args_list}

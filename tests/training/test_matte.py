@@ -7,15 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional as fn
+from torch import nn
 
 from relume import weights
 from relume.encoding import encode
 from relume.errors import InputError
 from relume.image import Image
+from relume.matting.cascade import refine_all
 from relume.matting.metrics import matte_error
 from relume.matting.network import estimate_matte
-from relume.networks.matte import BACKGROUND, FOREGROUND, HALO, TILE, UNKNOWN, MatteNet, build
+from relume.networks.matte import BACKGROUND, FOREGROUND, UNKNOWN, MatteNet, build
+from relume.networks.refiner import TILE
+from relume.training import matte_batches
 from relume.training.matte_backgrounds import Backgrounds, blur, log_mean
 from relume.training.matte_batches import (
     Composer,
@@ -36,7 +39,17 @@ from relume.training.matte_subjects import (
     scenes,
     warp,
 )
-from relume.training.matte_task import CoarseTask, RefineTask, cut_tiles
+from relume.training.matte_task import (
+    CoarseTask,
+    RefineTask,
+    blended,
+    coarse_look,
+    fresh,
+    settled,
+    take_over,
+    targets,
+    walk,
+)
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -245,7 +258,7 @@ def test_a_few_steps_lower_the_loss_of_one_batch() -> None:
 
 def test_the_refiner_learns_and_leaves_the_coarse_pass_alone() -> None:
     torch.manual_seed(1)
-    coarse = build()
+    coarse = fresh()
     made = composer()
     task = RefineTask(made, made, coarse.coarse)
     model = task.model()
@@ -269,7 +282,7 @@ def test_the_refiner_learns_and_leaves_the_coarse_pass_alone() -> None:
 @pytest.mark.parametrize("kind", [CoarseTask, RefineTask])
 def test_a_batch_used_again_is_the_same_scene_perhaps_in_a_mirror(kind: type) -> None:
     made = composer()
-    task = kind(made, made, build().coarse) if kind is RefineTask else kind(made, made)
+    task = kind(made, made, fresh().coarse) if kind is RefineTask else kind(made, made)
     batch = task.batch(rng(4))
     turned = set()
     for seed in range(8):
@@ -282,20 +295,68 @@ def test_a_batch_used_again_is_the_same_scene_perhaps_in_a_mirror(kind: type) ->
     assert turned == {True, False}
 
 
-def test_training_tiles_are_cut_where_inference_cuts_them() -> None:
+def test_training_walks_the_octaves_that_inference_walks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matte_batches, "FRAMES", ((256, 64),))
     torch.manual_seed(1)
     model = build().eval()
-    batch = composer().pairs(rng(2), count=1)
-    cut = cut_tiles(model, batch, 4096)
-    assert cut is not None
-    picture, row, column = cut["at"][len(cut["at"]) // 2].tolist()
-    place = len(cut["at"]) // 2
-    y, x = row * TILE, column * TILE
-    padded = fn.pad(batch["full"], (HALO,) * 4, mode="replicate")
-    size = TILE + 2 * HALO
-    assert torch.equal(cut["full"][place, :9], padded[picture, :, y : y + size, x : x + size])
-    truth = batch["alpha"][picture, :, y : y + TILE, x : x + TILE]
-    assert torch.equal(cut["alpha"][place], truth)
+    nn.init.normal_(model.refiner.finer[-1].weight, std=0.1)  # type: ignore[arg-type]
+    batch = composer().frames(rng(2), count=1)
+    seen = coarse_look(model, batch)
+    model.refiner.train()
+    kept = {key: value.clone() for key, value in model.refiner.state_dict().items()}
+    first, (at, tiles) = walk(model, batch)
+    assert len(first[1]) and len(tiles)
+    found = refine_all(
+        model.eval(),
+        batch["plate"],
+        seen.alpha,
+        seen.error,
+        seen.hidden,
+        batch["clean"],
+        batch["marks"],
+    )
+    assert torch.equal(settled(model, at, tiles)[:, :1], found)
+    # Walking teaches nothing, not even statistics.
+    assert all(torch.equal(value, kept[key]) for key, value in model.refiner.state_dict().items())
+
+
+def test_a_deeper_network_begins_with_the_answers_of_a_shallower_one() -> None:
+    torch.manual_seed(2)
+    donor, deeper = build(depth=(1, 1, 1)).eval(), build(depth=(2, 3, 2)).eval()
+    take_over(deeper, donor)
+    inputs = torch.rand(1, 10, 64, 64)
+    assert torch.allclose(deeper.coarse(inputs).alpha, donor.coarse(inputs).alpha, atol=1e-5)
+
+
+def test_a_blend_lies_between_a_network_and_where_it_began() -> None:
+    torch.manual_seed(2)
+    donor, grown = build(depth=(1, 1, 1)).eval(), build(depth=(2, 1, 1)).eval()
+    inputs = torch.rand(1, 10, 64, 64)
+    answers = [
+        model.coarse(inputs).alpha
+        for model in (donor, blended(grown, donor, 0.0), grown, blended(grown, donor, 1.0))
+    ]
+    assert torch.allclose(answers[0], answers[1], atol=1e-5)
+    assert torch.equal(answers[2], answers[3])
+    name = "stem.0.weight"
+    half = blended(grown, donor, 0.5).coarse.state_dict()[name]
+    ends = [model.coarse.state_dict()[name] for model in (donor, grown)]
+    assert torch.allclose(half, (ends[0] + ends[1]) / 2)
+
+
+def test_targets_lie_where_the_tiles_do() -> None:
+    model = build().eval()
+    batch = composer().frames(rng(2), count=2)
+    *_, (at, tiles) = walk(model, batch)
+    truth, contrast, unknown = targets(batch, at, tiles)
+    for place in (0, len(tiles) // 2, len(tiles) - 1):
+        picture, row, column = tiles[place].tolist()
+        y, x = row * TILE, column * TILE
+        part = (picture, slice(None), slice(y, y + TILE), slice(x, x + TILE))
+        assert torch.equal(truth[place], batch["alpha"][part])
+        assert torch.equal(contrast[place], batch["contrast"][part])
+    soft = (truth > 0.05) & (truth < 0.95)
+    assert bool((unknown[soft] == 1).all())
 
 
 def shipped() -> MatteNet:
