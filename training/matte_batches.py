@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as fn
 
 from relume.encoding import encode
+from relume.matting.planes import drawn
 from relume.training.matte_backgrounds import (
     Backgrounds,
     Rng,
@@ -177,9 +178,8 @@ class Composer:
             if scene.clean is not None:
                 behind = resize(scene.clean, small, small)
             if hint is not None:
-                mark = resize(hint, small, small)
-                sure = (mark[:1] > 0.99).float()
-                mark = torch.cat((sure, (mark.sum(0, keepdim=True) >= 0.01).float() - sure))
+                sure, clear = drawn(hint[None], small, small)
+                mark = torch.cat((sure, 1.0 - sure - clear), 1)[0]
             one = torch.ones_like(scene.plate[:1])
             clean = torch.zeros(4, side, side)
             if scene.clean is not None:

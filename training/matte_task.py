@@ -193,7 +193,7 @@ class RefineTask:
             model.refiner.eval()
         total = sum((p.sum() * 0.0 for p in model.refiner.parameters()), torch.zeros(()))
         figures: dict[str, float | Tensor] = {}
-        for at, tiles in walk(model, batch):
+        for at, tiles in walk(model, batch, coarse_look(model, batch)):
             if not len(tiles):
                 continue
             chosen = tiles[batch["order"][: len(tiles)].argsort()[: self.tiles]]
@@ -217,10 +217,11 @@ class RefineTask:
                 self._fixed.append(self.held.frames(np.random.default_rng([54321, index])))
         total = np.zeros(3)
         for batch in self._fixed:
-            *_, (at, tiles) = walk(model, batch)
+            seen = coarse_look(model, batch)
+            *_, (at, tiles) = walk(model, batch, seen)
             if len(tiles):
                 after = windows(settled(model, at, tiles)[:, :1], tiles, TILE)
-                first = resized(coarse_look(model, batch).alpha, *at.size)
+                first = resized(seen.alpha, *at.size)
                 truth = windows(batch["alpha"], tiles, TILE)
                 total += [
                     float((after - truth).abs().sum()),
@@ -242,15 +243,17 @@ def coarse_look(model: MatteNet, batch: Mapping[str, Tensor]) -> Seen:
         return look_around(model.coarse, batch["inputs"])
 
 
-def walk(model: MatteNet, batch: Mapping[str, Tensor]) -> Iterator[tuple[Octave, Tensor]]:
+def walk(
+    model: MatteNet, batch: Mapping[str, Tensor], seen: Seen
+) -> Iterator[tuple[Octave, Tensor]]:
     """Yield each octave of a batch of frames and its doubtful tiles, as mattes are refined.
 
     Args:
         model: it refines what lies between, without gradients.
         batch: as `Composer.frames` makes it; its sides are multiples of the tile's.
+        seen: what the coarse pass says of it.
     """
     plate = batch["plate"]
-    seen = coarse_look(model, batch)
     alpha, error = seen.alpha, seen.error
     steps = sizes((plate.shape[2], plate.shape[3]), (alpha.shape[2], alpha.shape[3]))
     for size in steps:

@@ -304,7 +304,7 @@ def test_training_walks_the_octaves_that_inference_walks(monkeypatch: pytest.Mon
     seen = coarse_look(model, batch)
     model.refiner.train()
     kept = {key: value.clone() for key, value in model.refiner.state_dict().items()}
-    first, (at, tiles) = walk(model, batch)
+    first, (at, tiles) = walk(model, batch, seen)
     assert len(first[1]) and len(tiles)
     found = refine_all(
         model.eval(),
@@ -347,7 +347,7 @@ def test_a_blend_lies_between_a_network_and_where_it_began() -> None:
 def test_targets_lie_where_the_tiles_do() -> None:
     model = build().eval()
     batch = composer().frames(rng(2), count=2)
-    *_, (at, tiles) = walk(model, batch)
+    *_, (at, tiles) = walk(model, batch, coarse_look(model, batch))
     truth, contrast, unknown = targets(batch, at, tiles)
     for place in (0, len(tiles) // 2, len(tiles) - 1):
         picture, row, column = tiles[place].tolist()
