@@ -15,7 +15,7 @@ class Normals(Node):
     Source: Pandey et al. 2021, section 3.2 (Geometry Net), with a smaller network.
     """
 
-    id, version, category = "normals", 1, "Geometry"
+    id, version, category = "normals", 2, "Geometry"
     weights = ("normals",)
     foreground = In(Image, "Straight foreground.", colour="network")
     matte = In(Image, "Matte of the subject.", colour="data")

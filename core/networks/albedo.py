@@ -21,6 +21,8 @@ class AlbedoNet(Guided):
     Source: Pandey et al. 2021, section 3.2, Albedo Net; smaller, coarse to fine, with that gate.
     """
 
+    turned = (3,)
+
     def __init__(self, **settings: Any) -> None:
         super().__init__(7, 4, 3, **settings)
 
@@ -31,14 +33,14 @@ class AlbedoNet(Guided):
 
         Args:
             x: N×7×H×W, H and W even: encoded foreground R, G, B, normal X, Y, Z, alpha.
-            long_side: of the coarse pass; None for the network's own.
+            long_side: of the only look; None for all looks at the network's own.
             window: the part to answer for, in half-resolution pixels.
 
         Returns:
             N×3×H×W (of the window), positive; `relume.encoding.decode` gives the albedo.
         """
         small = self.shrink(x, long_side)
-        coarse = self.enlarge(self.coarse(small), x, window)
+        coarse = self.look_around(x, long_side, window)
         plate = fine(x[:, :3], window)
         seen = fine(resize(small[:, :3], x.shape[-2], x.shape[-1]), window)
         share = torch.sigmoid(double(coarse[:, 3:4]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,9 @@ from relume.networks.blocks import STRIDE, Refiner, UNet, pad_to, resize
 
 Window = tuple[int, int, int, int]
 """y0, y1, x0, x1 of the half-resolution grid, half open."""
+
+LOOKS = ((1.0, False), (1.0, True), (0.75, False), (0.75, True))
+"""Size of each look at a frame, and whether it is in a mirror."""
 
 
 class Guided(nn.Module):
@@ -31,7 +35,14 @@ class Guided(nn.Module):
         leak: slope of the U-Net's activations below zero.
         side: long side of the coarse pass, in square pixels: a frame then looks as large as those
             of the training, where the network does best.
+
+    Attributes:
+        turned: planes whose sign changes in a mirror.
+        turned_answers: channels of the coarse answer of which the same is true.
     """
+
+    turned: ClassVar[Sequence[int]] = ()
+    turned_answers: ClassVar[Sequence[int]] = ()
 
     def __init__(
         self,
@@ -76,6 +87,32 @@ class Guided(nn.Module):
         out: Tensor = self.unet(pad_to(x, STRIDE))
         return out[:, :, : height // 2, : width // 2]
 
+    def look_around(
+        self, x: Tensor, long_side: int | None = None, window: Window | None = None
+    ) -> Tensor:
+        """Return coarse planes on the half-resolution grid of the full frame, cut to a window.
+
+        A user's frame is looked at as `LOOKS` says, and the mean of the looks taken: what one of
+        them sees wrongly the others seldom do, and a frame in a mirror gives the answer in a
+        mirror.
+
+        Args:
+            x: N×planes×H×W, the full frame.
+            long_side: of the only look, as in training; None for all looks at the network's own.
+            window: the part to answer for, in half-resolution pixels.
+        """
+        if long_side is not None:
+            return self.enlarge(self.coarse(self.shrink(x, long_side)), x, window)
+        found = []
+        for scale, mirror in LOOKS:
+            seen = self.shrink(x, 2 * round(self.side * scale / 2))
+            if not mirror:
+                found.append(self.enlarge(self.coarse(seen), x, window))
+                continue
+            out = _turned(self.coarse(_turned(seen, self.turned)), self.turned_answers)
+            found.append(self.enlarge(out, x, window))
+        return torch.stack(found).mean(0)
+
     def enlarge(self, coarse: Tensor, x: Tensor, window: Window | None = None) -> Tensor:
         """Return coarse planes on the half-resolution grid of the full frame, cut to a window."""
         grown = resize(coarse, x.shape[-2] // 2, x.shape[-1] // 2)
@@ -110,6 +147,13 @@ def positive(x: Tensor, knee: float = 0.05) -> Tensor:
     """Map any number to a positive one, the identity above `knee`, smooth at it."""
     below = knee * torch.exp(torch.clamp_max(x, knee) / knee - 1.0)
     return torch.where(x > knee, x, below)
+
+
+def _turned(x: Tensor, channels: Sequence[int]) -> Tensor:
+    """Return N×C×H×W in a mirror; some channels change their sign there."""
+    signs = x.new_ones(x.shape[1])
+    signs[list(channels)] = -1.0
+    return x.flip(-1) * signs[:, None, None]
 
 
 def _cut(x: Tensor, window: Window) -> Tensor:

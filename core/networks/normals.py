@@ -17,6 +17,8 @@ class NormalsNet(Guided):
     Source: Pandey et al. 2021, section 3.2, Geometry Net; smaller, and coarse to fine.
     """
 
+    turned_answers = (0,)
+
     def __init__(self, **settings: Any) -> None:
         super().__init__(4, 3, 3, **settings)
 
@@ -27,13 +29,13 @@ class NormalsNet(Guided):
 
         Args:
             x: N×4×H×W, H and W even: encoded foreground R, G, B (zero outside the subject), alpha.
-            long_side: of the coarse pass; None for the network's own.
+            long_side: of the only look; None for all looks at the network's own.
             window: the part to answer for, in half-resolution pixels.
 
         Returns:
             N×3×H×W (of the window) unit vectors, +X right, +Y up, +Z to the camera.
         """
-        coarse = self.enlarge(self.coarse(self.shrink(x, long_side)), x, window)
+        coarse = self.look_around(x, long_side, window)
         raw = double(coarse[:, :3]) + self.correct(x, coarse, window)
         # An untrained network faces the camera.
         facing = torch.cat((raw[:, :2], raw[:, 2:] + 1.0), 1)

@@ -25,6 +25,14 @@ class TransportNet(Guided):
     see the light; this network does not, so pictures stay linear in light.
     """
 
+    turned = (3,)
+    # Harmonics of negative order go with the sine of the azimuth, which is 0 straight ahead.
+    turned_answers = tuple(
+        1 + _LOBES + degree * (degree + 1) + order
+        for degree in range(4)
+        for order in range(-degree, 0)
+    )
+
     def __init__(self, **settings: Any) -> None:
         super().__init__(10, COEFFICIENTS, COEFFICIENTS, shuffle=False, **settings)
 
@@ -36,14 +44,14 @@ class TransportNet(Guided):
         Args:
             x: N×10×H×W, H and W even: encoded foreground R, G, B, normal X, Y, Z, encoded
                 albedo R, G, B, alpha.
-            long_side: of the coarse pass; None for the network's own.
+            long_side: of the only look; None for all looks at the network's own.
             window: the part to answer for, in half-resolution pixels.
 
         Returns:
             N×21×H/2×W/2 (of the window): weight of D(N), near 1 and positive; weights of S_n(R),
             small and positive; signed weights of the environment's harmonics to order 3.
         """
-        coarse = self.enlarge(self.coarse(self.shrink(x, long_side)), x, window)
+        coarse = self.look_around(x, long_side, window)
         raw = coarse[:, :COEFFICIENTS] + self.correct(x, coarse, window)
         return torch.cat(
             (

@@ -18,6 +18,7 @@ from relume.exposure import measure_anchor
 from relume.geometry.normals import estimate_normals
 from relume.geometry.subject import MARGIN, find_subject
 from relume.image import Box, Image
+from relume.light.harmonics import evaluate
 from relume.networks import albedo as albedo_module
 from relume.networks import normals as normals_module
 from relume.networks import transport as transport_module
@@ -174,6 +175,35 @@ def test_windows_that_differ_are_refused(networks: dict[str, nn.Module]) -> None
 @pytest.mark.parametrize("name", MODULES)
 def test_networks_stay_small(name: str) -> None:
     assert parameters(MODULES[name].build()) <= 1_500_000
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_frame_in_a_mirror_gives_the_answer_in_a_mirror(name: str) -> None:
+    torch.manual_seed(7)
+    # Both sizes that it looks at are multiples of the U-Net's 32 pixels.
+    network = MODULES[name].build(side=128).eval()
+    # The refiner looks once; only what it adds may differ.
+    nn.init.zeros_(network.refiner.head.weight)
+    nn.init.normal_(network.unet.head.weight, std=0.1)
+    x = torch.rand(1, {"normals": 4, "albedo": 7, "transport": 10}[name], 256, 256)
+    mirrored = x.flip(-1)
+    answers = torch.ones(1)
+    if name != "normals":
+        mirrored[:, 3] *= -1.0
+    if name == "normals":
+        answers = torch.tensor([-1.0, 1.0, 1.0])
+    if name == "transport":
+        # What a harmonic is worth at directions and at those in the mirror.
+        directions = np.random.default_rng(3).normal(size=(50, 3))
+        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+        one, two = (evaluate(d, 3) for d in (directions, directions * [-1.0, 1.0, 1.0]))
+        signs = (one * two).sum(0) / (one * one).sum(0)
+        answers = torch.from_numpy(np.concatenate([np.ones(5), signs])).float()
+    with torch.no_grad():
+        plain, turned = network(x), network(mirrored)
+    expected = plain.flip(-1) * answers[:, None, None]
+    torch.testing.assert_close(turned, expected, atol=1e-5, rtol=1e-4)
+    assert float((turned - plain).abs().max()) > 1e-3
 
 
 def test_the_unet_sees_the_whole_picture() -> None:
