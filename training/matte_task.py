@@ -9,17 +9,31 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as fn
 
-from relume.matting.cascade import Octave, cut, doubtful, octave, refine_octave, sizes, windows
+from relume.matting.cascade import (
+    Frame,
+    Octave,
+    cut,
+    doubtful,
+    octave,
+    refine_octave,
+    sizes,
+    windows,
+)
 from relume.matting.planes import resized
 from relume.networks.matte import UNKNOWN, MatteNet, Residual, Seen, build, look_around
-from relume.networks.refiner import ALPHA, HALO, TILE
+from relume.networks.refiner import ALPHA, HALO, TILE, Refiner
 from relume.training.echo import mirrored
 from relume.training.matte_batches import Composer
 from relume.training.matte_losses import coarse_loss, matte_loss, trimap_classes
 
-HYPERPARAMETERS: dict[str, object] = {"hidden": 8, "depth": [4, 6, 4], "side": 320}
+HYPERPARAMETERS: dict[str, object] = {
+    "hidden": 8,
+    "depth": [4, 6, 4],
+    "side": 320,
+    "width": 48,
+    "wider": 48,
+}
 """`side` is what did best on the validation split: 320 of 224, 272, 320, 376 and 440."""
 
 
@@ -38,6 +52,23 @@ def take_over(network: MatteNet, donor: MatteNet) -> None:
     for name, part in network.coarse.named_modules():
         if isinstance(part, Residual) and f"{name}.body.0.0.weight" not in known:
             nn.init.zeros_(part.body[-1].weight)  # type: ignore[arg-type]
+
+
+def take_over_refiner(refiner: Refiner, donor: Refiner) -> None:
+    """Let a refiner begin with the answers of one that is as wide or narrower.
+
+    Further channels begin with weights of their own, to which nothing that was there listens yet;
+    a wider look that the donor has not begins as nothing.
+    """
+    mine, old, new = refiner.state_dict(), donor.width, refiner.width
+    for name, value in donor.state_dict().items():
+        part = mine[name][: len(value)] if value.ndim else mine[name]
+        if value.ndim > 1 and part.shape[1] != value.shape[1]:
+            part[:] = 0
+            # What a layer reads beside the channels of the width follows them.
+            part[:, :old], part[:, new:] = value[:, :old], value[:, old:]
+        else:
+            part.copy_(value)
 
 
 def blended(network: MatteNet, donor: MatteNet, share: float) -> MatteNet:
@@ -153,6 +184,7 @@ class RefineTask:
         coarse: the trained coarse pass, which stays as it is.
         tiles: most tiles of an octave that a step learns from.
         start: a network whose refiner to go on from; or None.
+        before: steps that it had.
     """
 
     composer: Composer
@@ -160,6 +192,7 @@ class RefineTask:
     coarse: nn.Module
     tiles: int = 96
     start: MatteNet | None = None
+    before: int = 0
     name: str = "matte_refiner"
     rate: float = 4e-3
     _fixed: list[dict[str, Tensor]] = field(default_factory=list)
@@ -169,7 +202,7 @@ class RefineTask:
         model = fresh()
         model.coarse.load_state_dict(self.coarse.state_dict())
         if self.start is not None:
-            model.refiner.load_state_dict(self.start.refiner.state_dict())
+            take_over_refiner(model.refiner, self.start.refiner)
         model.coarse.requires_grad_(False)
         return model
 
@@ -197,8 +230,8 @@ class RefineTask:
             if not len(tiles):
                 continue
             chosen = tiles[batch["order"][: len(tiles)].argsort()[: self.tiles]]
-            full, hidden = cut(at, chosen)
-            alpha, error = model.refiner(full, hidden)
+            full, *rest = cut(at, chosen)
+            alpha, error = model.refiner(full, *rest)
             fine = torch.sigmoid(alpha.float())
             truth, contrast, unknown = targets(batch, at, chosen)
             loss, found = matte_loss(fine, truth, contrast, unknown)
@@ -253,11 +286,12 @@ def walk(
         batch: as `Composer.frames` makes it; its sides are multiples of the tile's.
         seen: what the coarse pass says of it.
     """
-    plate = batch["plate"]
+    frame = Frame(batch["plate"], seen.hidden, batch["clean"], batch["marks"])
     alpha, error = seen.alpha, seen.error
-    steps = sizes((plate.shape[2], plate.shape[3]), (alpha.shape[2], alpha.shape[3]))
+    height, width = frame.plate.shape[2:]
+    steps = sizes((height, width), (alpha.shape[2], alpha.shape[3]))
     for size in steps:
-        at = octave(size, plate, alpha, error, seen.hidden, batch["clean"], batch["marks"])
+        at = octave(size, frame, alpha, error)
         tiles = doubtful(at)
         yield at, tiles
         if size != steps[-1]:
@@ -280,10 +314,5 @@ def targets(
     """Return matte, contrast and where the matte is soft, of an octave's tiles, M×1×T×T each."""
     truth, contrast = (resized(batch[name], *at.size) for name in ("alpha", "contrast"))
     unknown = (trimap_classes(truth) == UNKNOWN).float()[:, None]
-    # An octave need not be a multiple of the tile.
-    border = (0, -at.size[1] % TILE, 0, -at.size[0] % TILE)
-    truth, contrast, unknown = (
-        windows(fn.pad(x, border, mode="replicate"), tiles, TILE)
-        for x in (truth, contrast, unknown)
-    )
+    truth, contrast, unknown = (windows(x, tiles, TILE) for x in (truth, contrast, unknown))
     return truth, contrast, unknown

@@ -17,8 +17,17 @@ from relume.networks.matte import MatteNet
 from relume.training import matte_evaluate
 from relume.training.export import export, rounded
 from relume.training.matte_batches import LARGE, SMALL, Composer, SceneOptions
-from relume.training.matte_task import HYPERPARAMETERS, CoarseTask, RefineTask, blended, fresh
+from relume.training.matte_task import (
+    HYPERPARAMETERS,
+    CoarseTask,
+    RefineTask,
+    blended,
+    fresh,
+    take_over,
+    take_over_refiner,
+)
 from relume.training.matte_views import stage_backgrounds, stage_subjects
+from relume.training.stage.dataset import list_views
 from relume.training.trainer import CHECKPOINT, Plan, averaged, seed_and_steps, train
 
 HEADS = 0.12
@@ -57,7 +66,7 @@ def coarse_task(
     people = stage_subjects(lit, *fine, split="train", heads=HEADS, pool=200 if fine else 500)
     places = stage_backgrounds(assets, "train")
     composer = Composer(people, places, options=SceneOptions(shapes=0.5), shapes=shapes)
-    return CoarseTask(composer, _held(lit, assets), start=start)
+    return CoarseTask(composer, _held(lit, assets=assets), start=start)
 
 
 def refine_task(
@@ -75,25 +84,30 @@ def refine_task(
         assets: folder of environments and stills.
         runs: folder of the runs.
         fine: folders of lit views of 512 pixels and more, from which it then learns alone: what
-            is enlarged teaches soft edges.
-        start: a network whose refiner to go on from; or None.
+            is enlarged teaches soft edges. Where they have people to validate on, these are it.
+        start: a network whose refiner to go on from, and whose coarse pass where there is no run
+            of it; or None.
     """
     # Drawn figures are as small as ordinary views.
     views = fine or [lit]
     people = stage_subjects(*views, split="train", drawn=0.02, heads=HEADS, pool=200)
     known = SceneOptions(plates=0.35, guides=0.35)
     composer = Composer(people, stage_backgrounds(assets, "train"), options=known)
-    return RefineTask(composer, _held(lit, assets), coarse_model(runs).coarse, start=start)
+    held = [folder for folder in fine if list_views(folder, "val")] or [lit]
+    coarse = coarse_model(runs, start).coarse
+    return RefineTask(composer, _held(*held, assets=assets), coarse, start=start)
 
 
-def coarse_model(runs: Path) -> MatteNet:
-    """Return the network as the coarse run left it."""
+def coarse_model(runs: Path, start: MatteNet | None = None) -> MatteNet:
+    """Return the network as the coarse run left it; without a run, as it was at the start."""
+    if start is not None and not (runs / "matte" / CHECKPOINT).exists():
+        return start
     return _checked(averaged(fresh, runs / "matte"))
 
 
-def refined_model(runs: Path) -> MatteNet:
+def refined_model(runs: Path, start: MatteNet | None = None) -> MatteNet:
     """Return the network with the refiner's run on top, or without where there is none."""
-    coarse = coarse_model(runs)
+    coarse = _grown(coarse_model(runs, start))
     if (runs / "matte_refiner" / CHECKPOINT).exists():
         coarse.refiner = _checked(averaged(fresh, runs / "matte_refiner")).refiner
     return coarse
@@ -104,8 +118,16 @@ def _checked(model: torch.nn.Module) -> MatteNet:
     return model.eval()
 
 
-def _held(lit: Path, assets: Path) -> Composer:
-    people = stage_subjects(lit, split="val", drawn=0.0)
+def _grown(model: MatteNet) -> MatteNet:
+    """Return a network of today's size that answers as one of no more than that."""
+    out = fresh()
+    take_over(out, model)
+    take_over_refiner(out.refiner, model.refiner)
+    return _checked(out)
+
+
+def _held(*lit: Path, assets: Path) -> Composer:
+    people = stage_subjects(*lit, split="val", drawn=0.0)
     return Composer(people, stage_backgrounds(assets, "val"))
 
 
@@ -152,11 +174,11 @@ def main() -> None:
     if given.part == "coarse":
         shapes = SMALL if given.shapes == "small" else LARGE
         task = coarse_task(given.lit, given.assets, fine=given.fine, shapes=shapes, start=start)
-        if start is not None:
-            # The refiner's steps are among them.
-            task.before = int(weights.manifest("matte")["steps"])
     else:
         task = refine_task(given.lit, given.assets, given.runs, fine=given.fine, start=start)
+    if start is not None and not (given.part == "refine" and _steps(given.runs / "matte")):
+        # Those of both parts, which are counted once.
+        task.before = int(weights.manifest("matte")["steps"])
     plan = Plan(
         steps=given.steps,
         minutes=given.minutes,
@@ -174,9 +196,10 @@ def main() -> None:
 
 def write(given: argparse.Namespace) -> None:
     """Round, measure and write the weights."""
-    model = refined_model(given.runs)
-    if given.blend < 1.0:
-        model = blended(model, _checked(weights.load("matte")), given.blend)
+    shipped = _checked(weights.load("matte")) if given.shipped or given.blend < 1.0 else None
+    model = refined_model(given.runs, shipped)
+    if shipped is not None and given.blend < 1.0:
+        model = blended(model, shipped, given.blend)
     model = _checked(rounded(model))
     figures: dict[str, dict[str, float]] = {}
     if given.count:

@@ -26,26 +26,45 @@ NEXT = 1.25
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Octave:
-    """A size between the coarse pass and the plate, all with the refiner's halo around it.
+class Frame:
+    """What every octave reads; planes may come at any size.
 
     Attributes:
-        size: its height and width, without halo and padding.
+        plate: N×3×H×W scene-linear, exposed, square pixels.
+        hidden: N×C×h×w features of the coarse pass.
+        clean: N×4×H×W clean plate and whether there is one, or None.
+        marks: N×2×H×W certain foreground and unknown, or None.
+    """
+
+    plate: Tensor
+    hidden: Tensor
+    clean: Tensor | None = None
+    marks: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Octave:
+    """A size between the coarse pass and the plate.
+
+    Attributes:
+        size: its height and width.
         plate: N×3×H×W scene-linear, exposed.
         state: N×2×H×W matte so far and its expected error.
-        nearby: N×6×H/4×W/4 foreground and background nearby, scene-linear, with one more around.
         hidden: N×C×H/2×W/2 features of the coarse pass.
         clean: N×4×H×W clean plate and whether there is one, or None.
         marks: N×2×H×W certain foreground and unknown, or None.
+        nearby: N×6×H/4×W/4 foreground and background nearby, scene-linear.
+        around: N×(18+C)×H/4×W/4 the refiner's planes and the features.
     """
 
     size: tuple[int, int]
     plate: Tensor
     state: Tensor
-    nearby: Tensor
     hidden: Tensor
     clean: Tensor | None
     marks: Tensor | None
+    nearby: Tensor
+    around: Tensor
 
 
 def sizes(full: tuple[int, int], coarse: tuple[int, int]) -> list[tuple[int, int]]:
@@ -62,61 +81,59 @@ def sizes(full: tuple[int, int], coarse: tuple[int, int]) -> list[tuple[int, int
     return found
 
 
-def octave(
-    size: tuple[int, int],
-    plate: Tensor,
-    alpha: Tensor,
-    error: Tensor,
-    hidden: Tensor,
-    clean: Tensor | None = None,
-    marks: Tensor | None = None,
-) -> Octave:
-    """Return what the refiner reads at a size; the arguments come at any other.
+def octave(size: tuple[int, int], frame: Frame, alpha: Tensor, error: Tensor) -> Octave:
+    """Return what the refiner reads at a size.
 
     Args:
         size: height and width.
-        plate: N×3×H×W scene-linear, exposed.
-        alpha: N×1×H×W matte so far.
+        frame: whose octave.
+        alpha: N×1×H×W matte so far, of any size.
         error: N×1×H×W its expected error.
-        hidden: N×C×H×W features of the coarse pass.
-        clean: N×4×H×W clean plate and whether there is one, or None.
-        marks: N×2×H×W certain foreground and unknown, or None.
     """
     import torch
     from torch.nn import functional as fn
 
-    from relume.networks.refiner import HALO, SPARSE, TILE, surroundings
+    from relume.networks.refiner import FAR, SPARSE, readings, surroundings
 
     height, width = size
-    bottom, right = -height % TILE, -width % TILE
-    far = (0, right, 0, bottom)
+    beyond = (0, -width % (SPARSE * FAR), 0, -height % (SPARSE * FAR))
 
-    def whole(x: Tensor) -> Tensor:
-        return fn.pad(x, far, mode="replicate")
+    def quarter(x: Tensor) -> Tensor:
+        whole = fn.pad(x, beyond, mode="replicate") if any(beyond) else x
+        return fn.avg_pool2d(whole, SPARSE)
 
-    def ready(x: Tensor) -> Tensor:
-        return fn.pad(x, (HALO, HALO + right, HALO, HALO + bottom), mode="replicate")
-
-    near, cover = resized(plate, height, width), resized(alpha, height, width)
+    clean, marks = frame.clean, frame.marks
+    near, cover = resized(frame.plate, height, width), resized(alpha, height, width)
+    doubt = resized(error, height, width)
     if marks is not None:
         sure, clear = drawn(marks, height, width)
-        marks = ready(torch.cat((sure, 1.0 - sure - clear), 1))
+        marks = torch.cat((sure, 1.0 - sure - clear), 1)
         # What is drawn is there.
         cover = torch.maximum(cover, sure) * (1.0 - clear)
-    edges = fn.pad(torch.ones(1, 1, height, width, device=near.device), far)
-    nearby = surroundings(whole(near), whole(cover), edges)
-    half = resized(hidden, (height + 1) // 2, (width + 1) // 2)
-    rows = (height + bottom) // 2 - half.shape[2]
-    columns = (width + right) // 2 - half.shape[3]
-    edge = HALO // 2
+    if clean is not None:
+        clean = resized(clean, height, width)
+    half = resized(frame.hidden, (height + 1) // 2, (width + 1) // 2)
+    inside = fn.pad(torch.ones(1, 1, height, width, device=near.device), beyond)
+    far, covered = quarter(near), quarter(cover)
+    nearby = surroundings(far, covered, fn.avg_pool2d(inside, SPARSE))
+    small = readings(
+        far,
+        covered,
+        quarter(doubt),
+        nearby[:, :3],
+        nearby[:, 3:],
+        None if clean is None else quarter(clean),
+        None if marks is None else quarter(marks),
+    )
     return Octave(
         size=size,
-        plate=ready(near),
-        state=ready(torch.cat((cover, resized(error, height, width)), 1)),
-        nearby=fn.pad(nearby, (HALO // SPARSE + 1,) * 4, mode="replicate"),
-        hidden=fn.pad(half, (edge, edge + columns, edge, edge + rows), mode="replicate"),
-        clean=None if clean is None else ready(resized(clean, height, width)),
+        plate=near,
+        state=torch.cat((cover, doubt), 1),
+        hidden=half,
+        clean=clean,
         marks=marks,
+        nearby=nearby,
+        around=torch.cat((small, resized(frame.hidden, *small.shape[2:])), 1),
     )
 
 
@@ -125,25 +142,28 @@ def doubtful(at: Octave) -> Tensor:
     import torch
     from torch.nn import functional as fn
 
-    from relume.networks.refiner import HALO, TILE
+    from relume.networks.refiner import TILE
 
-    alpha, error = at.state[:, :, HALO:-HALO, HALO:-HALO].chunk(2, 1)
+    alpha, error = at.state.chunk(2, 1)
     doubt = ((alpha > DOUBT[0]) & (alpha < DOUBT[1])) | (error > ERROR)
-    return torch.nonzero(fn.max_pool2d(doubt.float(), TILE)[:, 0])
+    # What a tile has beyond the border is not doubtful.
+    return torch.nonzero(fn.max_pool2d(doubt.float(), TILE, ceil_mode=True)[:, 0])
 
 
-def cut(at: Octave, tiles: Tensor) -> tuple[Tensor, Tensor]:
-    """Return tiles as the refiner reads them: its planes M×18×S×S and features M×C×S/2×S/2.
+def cut(at: Octave, tiles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return tiles as the refiner reads them.
+
+    Its planes M×18×S×S, the features M×C×S/2×S/2, and both further around M×(18+C)×T×T.
 
     Args:
         at: the octave.
         tiles: M×3 picture, row and column.
     """
-    from relume.networks.refiner import HALO, SPARSE, TILE, enlarged, readings
+    from relume.networks.refiner import AROUND, HALO, SPARSE, TILE, enlarged, readings
 
-    side = TILE + 2 * HALO
+    side, quarter = TILE + 2 * HALO, TILE // SPARSE
     plate, state = windows(at.plate, tiles, side), windows(at.state, tiles, side)
-    nearby = enlarged(windows(at.nearby, tiles, side // SPARSE + 2, TILE // SPARSE))
+    nearby = enlarged(windows(at.nearby, tiles, side // SPARSE + 2, quarter))
     full = readings(
         plate,
         state[:, :1],
@@ -153,16 +173,31 @@ def cut(at: Octave, tiles: Tensor) -> tuple[Tensor, Tensor]:
         None if at.clean is None else windows(at.clean, tiles, side),
         None if at.marks is None else windows(at.marks, tiles, side),
     )
-    return full, windows(at.hidden, tiles, side // 2, TILE // 2)
+    hidden = windows(at.hidden, tiles, side // 2, TILE // 2)
+    return full, hidden, windows(at.around, tiles, quarter + 2 * AROUND, quarter)
 
 
 def windows(x: Tensor, tiles: Tensor, side: int, step: int | None = None) -> Tensor:
-    """Return windows of N×C×H×W at tiles M×3 of a grid of `step` pixels, M×C×side×side."""
+    """Return what lies in and around tiles, M×C×side×side; the border's pixels go on beyond it.
+
+    Args:
+        x: N×C×H×W.
+        tiles: M×3 picture, row and column of a grid of `step` pixels.
+        side: of the windows, whose middles are the tiles'.
+        step: side of a tile; None for the refiner's.
+    """
+    import torch
+
     from relume.networks.refiner import TILE
 
     step = step or TILE
-    found = x.unfold(2, side, step).unfold(3, side, step)
-    return found[tiles[:, 0], :, tiles[:, 1], tiles[:, 2]]
+    reach = torch.arange(side, device=x.device) - (side - step) // 2
+    tiles = tiles.to(x.device)
+    rows = (tiles[:, 1, None] * step + reach).clamp(0, x.shape[2] - 1)
+    columns = (tiles[:, 2, None] * step + reach).clamp(0, x.shape[3] - 1)
+    found = x[tiles[:, 0, None, None], :, rows[:, :, None], columns[:, None]]
+    # Channels lie innermost, as convolutions like them.
+    return found.permute(0, 3, 1, 2)
 
 
 def refine_octave(model: Any, at: Octave, tiles: Tensor) -> Tensor:
@@ -174,10 +209,12 @@ def refine_octave(model: Any, at: Octave, tiles: Tensor) -> Tensor:
         tiles: M×3 tiles to refine; the others stay.
     """
     import torch
+    from torch.nn import functional as fn
 
-    from relume.networks.refiner import HALO, TILE
+    from relume.networks.refiner import TILE
 
-    out = at.state[:, :, HALO:-HALO, HALO:-HALO].clone(memory_format=torch.contiguous_format)
+    height, width = at.size
+    out = fn.pad(at.state, (0, -width % TILE, 0, -height % TILE)).clone()
     count, channels, rows, columns = out.shape
     grid = out.view(count, channels, rows // TILE, TILE, columns // TILE, TILE)
     grid = grid.permute(0, 2, 4, 1, 3, 5)
@@ -185,39 +222,28 @@ def refine_octave(model: Any, at: Octave, tiles: Tensor) -> Tensor:
     for start in range(0, len(tiles), BATCH):
         part = tiles[start : start + BATCH]
         spare = BATCH - len(part)
-        full, hidden = (
+        read = (
             torch.cat((x, x.new_zeros(spare, *x.shape[1:])))
             .to(device)
             .contiguous(memory_format=torch.channels_last)
             for x in cut(at, part)
         )
-        fine = torch.sigmoid(torch.cat(model.refiner(full, hidden), 1).float()).to(out.device)
+        fine = torch.sigmoid(torch.cat(model.refiner(*read), 1).float()).to(out.device)
         grid[part[:, 0], part[:, 1], part[:, 2]] = fine[: len(part)]
-    height, width = at.size
     return out[:, :, :height, :width]
 
 
-def refine_all(
-    model: Any,
-    plate: Tensor,
-    alpha: Tensor,
-    error: Tensor,
-    hidden: Tensor,
-    clean: Tensor | None = None,
-    marks: Tensor | None = None,
-) -> Tensor:
+def refine_all(model: Any, frame: Frame, alpha: Tensor, error: Tensor) -> Tensor:
     """Return the matte at the plate's size, N×1×H×W.
 
     Args:
         model: a `relume.networks.matte.MatteNet`.
-        plate: N×3×H×W scene-linear, exposed, square pixels.
+        frame: what to refine.
         alpha: N×1×h×w matte of the coarse pass.
         error: N×1×h×w its expected error.
-        hidden: N×C×h/2×w/2 its features.
-        clean: N×4×H×W clean plate and whether there is one, or None.
-        marks: N×2×H×W certain foreground and unknown, or None.
     """
-    for size in sizes((plate.shape[2], plate.shape[3]), (alpha.shape[2], alpha.shape[3])):
-        at = octave(size, plate, alpha, error, hidden, clean, marks)
+    height, width = frame.plate.shape[2:]
+    for size in sizes((height, width), (alpha.shape[2], alpha.shape[3])):
+        at = octave(size, frame, alpha, error)
         alpha, error = refine_octave(model, at, doubtful(at)).chunk(2, 1)
     return alpha

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from relume.encoding import encode
 from relume.image import DATA, Image
-from relume.matting.cascade import DOUBT, refine_all
+from relume.matting.cascade import DOUBT, Frame, refine_all
 from relume.matting.edges import guided_edges
 from relume.matting.inputs import require_plate_size
 from relume.matting.people import oversights, people
@@ -299,12 +299,10 @@ def _refined(
         if clean_plate is not None:
             clean = resized(planar(clean_plate.rgb), *size) * gain
             clean = torch.cat((clean, torch.ones_like(clean[:, :1])), 1)
-        return refine_all(
-            model,
-            resized(planar(plate.rgb), *size) * gain,
-            view.alpha,
-            view.error,
-            view.hidden,
-            clean,
-            None if marks is None else resized(torch.from_numpy(marks)[None], *size),
+        frame = Frame(
+            plate=resized(planar(plate.rgb), *size) * gain,
+            hidden=view.hidden,
+            clean=clean,
+            marks=None if marks is None else resized(torch.from_numpy(marks)[None], *size),
         )
+        return refine_all(model, frame, view.alpha, view.error)

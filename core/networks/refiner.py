@@ -16,6 +16,9 @@ of full."""
 SPARSE = 4
 """Pixels on a side for which colours nearby are worked out once."""
 
+FAR = 4
+"""How many of these on a side the wider of their two windows takes for one."""
+
 FULL = 18
 """Planes of the refiner: plate 3, alpha 1, the alpha that colours nearby explain 1, certain
 foreground and unknown of a guide 2, error 1, clean plate 3, its flag 1, foreground nearby 3,
@@ -24,8 +27,14 @@ background nearby 3."""
 ALPHA, ERROR = 3, 7
 """Where among these the matte so far and its expected error stand."""
 
+AROUND = 7
+"""Pixels of a quarter of the size that the wider look reads around a tile."""
+
 _SHARP = 5
 """Of these, the first that half size reads as 2×2 blocks and not as means."""
+
+_SEEN = 6
+"""Layers at half size, of those twelve, to which the wider look is added."""
 
 _FINE = 8
 """Of these, the first that full size reads."""
@@ -33,8 +42,8 @@ _FINE = 8
 _REST = 1e-4
 """Weight of a pixel's own colour, which is all there is where nothing sure is nearby."""
 
-_FAR = 0.05
-"""Weight of windows four times as wide."""
+_DISTANT = 0.05
+"""Weight of windows `FAR` times as wide."""
 
 _SURE = 0.01
 """How sure of itself a matte is taken to be at most: what settling makes 0 and 1."""
@@ -57,6 +66,43 @@ def _filter(inputs: int, outputs: int, dilation: int = 1) -> list[nn.Module]:
     ]
 
 
+class Wider(nn.Module):
+    """Look at a tile and what lies around it at a quarter of the size.
+
+    Hair is told from a wall by what a lock, a shoulder or a stripe is further on; that takes layers
+    and little resolution. There are no normalisation layers: the others' statistics are settled
+    by the time that this is added to them.
+
+    Args:
+        inputs: planes.
+        width: channels inside.
+        outputs: channels of the answer.
+    """
+
+    def __init__(self, inputs: int, width: int, outputs: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(inputs, width, 3)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(
+                nn.ReLU(), nn.Conv2d(width, width, 3), nn.ReLU(), nn.Conv2d(width, width, 3)
+            )
+            for _ in range(2)
+        )
+        self.last = nn.Conv2d(width, outputs, 1)
+        # Starts as nothing.
+        nn.init.zeros_(self.last.weight)
+        assert self.last.bias is not None
+        nn.init.zeros_(self.last.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return N×outputs×(S-10)×(S-10) of N×inputs×S×S."""
+        x = self.first(x)
+        for block in self.blocks:
+            x = x[:, :, 2:-2, 2:-2] + block(x)
+        out: Tensor = self.last(F.relu(x))
+        return out
+
+
 class Refiner(nn.Module):
     """Sharpen the matte of one tile.
 
@@ -68,10 +114,17 @@ class Refiner(nn.Module):
     Deviations: tiles of 32 pixels where the first takes 4, which spends less on halos; colours
     nearby and the alpha that they explain are read beside the plate; the output is a step in the
     logit of alpha, and how wrong it may still be.
+
+    Args:
+        hidden: features of the coarse pass.
+        width: channels inside.
+        wider: channels of the wider look; 0 for none.
     """
 
-    def __init__(self, hidden: int = 8, width: int = 24) -> None:
+    def __init__(self, hidden: int = 8, width: int = 24, wider: int = 0) -> None:
         super().__init__()
+        self.width = width
+        self.wider = Wider(FULL + hidden, wider, width) if wider else None
         self.coarser = nn.Sequential(
             *_filter(4 * _SHARP + FULL - _SHARP + hidden, width),
             *_filter(width, width, dilation=2),
@@ -83,18 +136,26 @@ class Refiner(nn.Module):
         nn.init.zeros_(self.finer[-1].weight)  # type: ignore[arg-type]
         nn.init.zeros_(self.finer[-1].bias)  # type: ignore[arg-type]
 
-    def forward(self, full: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, full: Tensor, hidden: Tensor, around: Tensor) -> tuple[Tensor, Tensor]:
         """Refine tiles.
 
         Args:
             full: N×18×(T+24)×(T+24) planes as `FULL` says, T even, halo included.
             hidden: N×hidden×(T+24)/2×(T+24)/2 coarse features at half the tile's resolution.
+            around: N×(18+hidden)×(T/4+14)×(T/4+14) both at a quarter of it, for the wider look.
 
         Returns:
             N×1×T×T logits of the matte and of its expected error.
         """
         blocks = F.pixel_unshuffle(full[:, :_SHARP], 2)
-        y = self.coarser(torch.cat((blocks, F.avg_pool2d(full[:, _SHARP:], 2), hidden), 1))
+        y = torch.cat((blocks, F.avg_pool2d(full[:, _SHARP:], 2), hidden), 1)
+        y = self.coarser[:_SEEN](y)
+        if self.wider is not None:
+            wide = F.interpolate(
+                self.wider(around), scale_factor=2, mode="bilinear", align_corners=False
+            )
+            y = y + wide[:, :, 1:-1, 1:-1]
+        y = self.coarser[_SEEN:](y)
         y = F.interpolate(y, scale_factor=2, mode="nearest")
         inner = full[:, :_FINE, HALO - 2 : 2 - HALO, HALO - 2 : 2 - HALO]
         step: Tensor = self.finer(torch.cat((y, inner), 1))
@@ -154,29 +215,29 @@ def readings(
 def surroundings(plate: Tensor, alpha: Tensor, inside: Tensor) -> Tensor:
     """Return the colours of what surely is foreground and background around every pixel.
 
-    Means over windows of 36 pixels, and over windows of 144 that count a twentieth: little where
-    the near ones hold anything. They are taken of encoded colours, so that a highlight counts as
-    little as it does to the network.
+    Means over windows of 36 pixels of the plate, and over windows of 144 that count a twentieth:
+    little where the near ones hold anything. They are taken of encoded colours, so that a
+    highlight counts as little as it does to the network.
 
     Args:
-        plate: N×3×H×W scene-linear, H and W multiples of 16.
-        alpha: N×1×H×W.
+        plate: N×3×H×W means of 4×4 pixels, scene-linear; H and W multiples of 4.
+        alpha: N×1×H×W likewise.
         inside: 1×1×H×W, 1 in the picture and 0 in what was added at its border.
 
     Returns:
-        Foreground and background at a quarter of the size, N×6×H/4×W/4, scene-linear.
+        Foreground and background, N×6×H×W, scene-linear.
     """
-    small = F.avg_pool2d(torch.cat((plate, alpha), 1), SPARSE)
-    colour, cover = encode(small[:, :3]), small[:, 3:]
-    there = F.avg_pool2d(inside, SPARSE)
+    colour = encode(plate)
     found = []
-    for sure in ((cover - 0.9) / 0.1, (0.1 - cover) / 0.1):
-        weight = sure.clamp(0.0, 1.0) * there
+    for sure in ((alpha - 0.9) / 0.1, (0.1 - alpha) / 0.1):
+        weight = sure.clamp(0.0, 1.0) * inside
         near = torch.cat((colour * weight, weight), 1)
         far = F.interpolate(
-            _window(F.avg_pool2d(near, 4)), scale_factor=4, mode="bilinear", align_corners=False
+            _window(F.avg_pool2d(near, FAR)), scale_factor=FAR, mode="bilinear", align_corners=False
         )
-        total = _window(near) + _FAR * far + _REST * torch.cat((colour, torch.ones_like(weight)), 1)
+        total = (
+            _window(near) + _DISTANT * far + _REST * torch.cat((colour, torch.ones_like(weight)), 1)
+        )
         found.append(decode(total[:, :3] / total[:, 3:]))
     return torch.cat(found, 1)
 

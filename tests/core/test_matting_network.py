@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, pad
 
 from relume.errors import UsageError
 from relume.image import Box, Image
@@ -15,7 +16,17 @@ from relume.matting import cascade, network
 from relume.matting.network import coarse_person, estimate_matte
 from relume.matting.people import people
 from relume.networks.matte import Coarse, build, settle
-from relume.networks.refiner import FULL, HALO, TILE, Refiner, enlarged, readings, surroundings
+from relume.networks.refiner import (
+    AROUND,
+    FULL,
+    HALO,
+    SPARSE,
+    TILE,
+    Refiner,
+    enlarged,
+    readings,
+    surroundings,
+)
 
 
 class Threshold(nn.Module):
@@ -162,7 +173,8 @@ def an_octave(height: int = 100, width: int = 140, **help_: Tensor) -> cascade.O
     torch.manual_seed(5)
     plate, alpha = torch.rand(1, 3, height, width), torch.rand(1, 1, 50, 70)
     hidden = torch.rand(1, 2, 25, 35)
-    return cascade.octave((height, width), plate, alpha, 0.1 * alpha, hidden, **help_)
+    frame = cascade.Frame(plate, hidden, **help_)
+    return cascade.octave((height, width), frame, alpha, 0.1 * alpha)
 
 
 def test_a_tile_does_not_depend_on_how_many_there_are() -> None:
@@ -177,7 +189,7 @@ def test_a_tile_does_not_depend_on_how_many_there_are() -> None:
             y, x = row * TILE, column * TILE
             part = (slice(None), slice(None), slice(y, y + TILE), slice(x, x + TILE))
             assert torch.equal(whole[part], alone[part])
-            start = at.state[:, :, HALO:, HALO:][part]
+            start = at.state[part]
             assert float((whole[part] - start).abs().max()) > 0.01
 
 
@@ -185,7 +197,7 @@ def test_sure_tiles_stay_as_they_are() -> None:
     at = an_octave()
     with torch.inference_mode():
         left = cascade.refine_octave(Threshold(), at, torch.zeros(0, 3, dtype=torch.int64))
-    assert torch.equal(left, at.state[:, :, HALO : HALO + 100, HALO : HALO + 140])
+    assert torch.equal(left, at.state)
     at.state[:, 0], at.state[:, 1] = 1.0, 0.0
     assert not len(cascade.doubtful(at))
 
@@ -201,7 +213,7 @@ def test_what_is_drawn_is_there() -> None:
     marks = torch.zeros(1, 2, 100, 140)
     marks[:, 0, :50], marks[:, 1, 50:70] = 1.0, 1.0
     at = an_octave(50, 70, marks=marks)
-    alpha = at.state[0, 0, HALO : HALO + 50, HALO : HALO + 70]
+    alpha = at.state[0, 0]
     # A row at either border is mixed of what is sure and what is not.
     assert bool((alpha[:24] == 1).all()) and bool((alpha[36:] == 0).all())
     assert 0 < float(alpha[25:35].mean()) < 1
@@ -223,7 +235,7 @@ def test_a_mixed_pixel_explains_its_own_alpha() -> None:
 
 def around(plate: Tensor, alpha: Tensor, inside: Tensor | None = None) -> tuple[Tensor, Tensor]:
     ones = torch.ones(1, 1, *plate.shape[2:]) if inside is None else inside
-    found = surroundings(plate, alpha, ones)
+    found = surroundings(*(avg_pool2d(x, SPARSE) for x in (plate, alpha, ones)))
     return found[:, :3], found[:, 3:]
 
 
@@ -262,14 +274,9 @@ def test_what_was_added_at_the_border_is_no_evidence() -> None:
 def test_no_value_is_too_large_for_the_refiner(level: float) -> None:
     plate = torch.rand(1, 3, 64, 64)
     plate[..., 10:20, 10:20] = level
-    at = cascade.octave(
-        (64, 64),
-        plate,
-        torch.rand(1, 1, 32, 32),
-        torch.rand(1, 1, 32, 32),
-        torch.rand(1, 2, 16, 16),
-    )
-    full, _ = cascade.cut(at, cascade.doubtful(at))
+    frame = cascade.Frame(plate, torch.rand(1, 2, 16, 16))
+    at = cascade.octave((64, 64), frame, torch.rand(1, 1, 32, 32), torch.rand(1, 1, 32, 32))
+    full, *_ = cascade.cut(at, cascade.doubtful(at))
     assert bool(torch.isfinite(full).all())
 
 
@@ -284,23 +291,45 @@ def test_tiles_of_colours_nearby_lie_where_the_tiles_do() -> None:
     assert torch.allclose(first[..., TILE:], second[..., : 2 * HALO], atol=1e-6)
 
 
-def test_the_refiner_reads_no_farther_than_its_halo() -> None:
-    model = Refiner(2).eval()
-    nn.init.normal_(model.finer[-1].weight, std=0.1)  # type: ignore[arg-type]
+def test_what_lies_beyond_the_border_repeats_it() -> None:
+    torch.manual_seed(4)
+    x = torch.rand(2, 3, 100, 140)
+    tiles = torch.cartesian_prod(torch.arange(2), torch.arange(4), torch.arange(5))
+    found = cascade.windows(x, tiles, TILE + 2 * HALO)
+    padded = pad(x, (HALO, HALO + 20, HALO, HALO + 28), mode="replicate")
+    for (n, row, column), window in zip(tiles.tolist(), found, strict=True):
+        y, x0 = row * TILE, column * TILE
+        side = TILE + 2 * HALO
+        assert torch.equal(window, padded[n, :, y : y + side, x0 : x0 + side])
+
+
+def a_tile(count: int = 1) -> list[Tensor]:
     side = TILE + 2 * HALO
-    full, hidden = torch.rand(1, FULL, side, side), torch.rand(1, 2, side // 2, side // 2)
-    full.requires_grad_(True)
-    alpha, error = model(full, hidden)
+    wide = TILE // SPARSE + 2 * AROUND
+    shapes = ((FULL, side), (2, side // 2), (FULL + 2, wide))
+    return [torch.rand(count, planes, size, size) for planes, size in shapes]
+
+
+def test_the_refiner_reads_no_farther_than_its_halo() -> None:
+    torch.manual_seed(9)
+    model = Refiner(2, wider=16).eval()
+    for layer in (model.finer[-1], model.wider.last):  # type: ignore[union-attr]
+        nn.init.normal_(layer.weight, std=0.1)  # type: ignore[arg-type]
+    full, hidden, around = (plane.requires_grad_(True) for plane in a_tile())
+    alpha, error = model(full, hidden, around)
     assert alpha.shape == error.shape == (1, 1, TILE, TILE)
-    (grad,) = torch.autograd.grad(alpha[0, 0, 0, 0], full)
-    reach = torch.nonzero(grad.abs().sum((0, 1)))
-    assert int(reach.max()) <= 2 * HALO + 1
+    corner = torch.autograd.grad(alpha[0, 0, 0, 0], (full, around))
+    reach, far = (int(torch.nonzero(grad.abs().sum((0, 1))).max()) for grad in corner)
+    assert reach <= 2 * HALO + 1
+    # The wider look reads as far to all sides as there is, and no farther.
+    assert far <= 2 * AROUND + 1
+    whole = torch.autograd.grad(model(full, hidden, around)[0].sum(), around)[0]
+    assert bool((whole.abs().sum((0, 1)) > 0).all())
 
 
 def test_an_untrained_refiner_leaves_the_coarse_matte() -> None:
-    side = TILE + 2 * HALO
-    full = torch.rand(2, FULL, side, side)
-    found = Refiner(2).eval()(full, torch.rand(2, 2, side // 2, side // 2))
+    full, *rest = a_tile(2)
+    found = Refiner(2, wider=16).eval()(full, *rest)
     for plane, out in zip((3, 7), found, strict=True):
         inner = full[:, plane, HALO:-HALO, HALO:-HALO].clamp(0.01, 0.99)
         assert torch.allclose(torch.sigmoid(out[:, 0]), inner, atol=1e-5)

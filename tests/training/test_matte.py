@@ -13,11 +13,11 @@ from relume import weights
 from relume.encoding import encode
 from relume.errors import InputError
 from relume.image import Image
-from relume.matting.cascade import refine_all
+from relume.matting.cascade import Frame, refine_all
 from relume.matting.metrics import matte_error
 from relume.matting.network import estimate_matte
 from relume.networks.matte import BACKGROUND, FOREGROUND, UNKNOWN, MatteNet, build
-from relume.networks.refiner import TILE
+from relume.networks.refiner import AROUND, FULL, HALO, TILE
 from relume.training import matte_batches
 from relume.training.matte_backgrounds import Backgrounds, blur, log_mean
 from relume.training.matte_batches import (
@@ -47,6 +47,7 @@ from relume.training.matte_task import (
     fresh,
     settled,
     take_over,
+    take_over_refiner,
     targets,
     walk,
 )
@@ -306,15 +307,8 @@ def test_training_walks_the_octaves_that_inference_walks(monkeypatch: pytest.Mon
     kept = {key: value.clone() for key, value in model.refiner.state_dict().items()}
     first, (at, tiles) = walk(model, batch, seen)
     assert len(first[1]) and len(tiles)
-    found = refine_all(
-        model.eval(),
-        batch["plate"],
-        seen.alpha,
-        seen.error,
-        seen.hidden,
-        batch["clean"],
-        batch["marks"],
-    )
+    frame = Frame(batch["plate"], seen.hidden, batch["clean"], batch["marks"])
+    found = refine_all(model.eval(), frame, seen.alpha, seen.error)
     assert torch.equal(settled(model, at, tiles)[:, :1], found)
     # Walking teaches nothing, not even statistics.
     assert all(torch.equal(value, kept[key]) for key, value in model.refiner.state_dict().items())
@@ -326,6 +320,26 @@ def test_a_deeper_network_begins_with_the_answers_of_a_shallower_one() -> None:
     take_over(deeper, donor)
     inputs = torch.rand(1, 10, 64, 64)
     assert torch.allclose(deeper.coarse(inputs).alpha, donor.coarse(inputs).alpha, atol=1e-5)
+
+
+def test_a_wider_refiner_begins_with_the_answers_of_a_narrower_one() -> None:
+    torch.manual_seed(3)
+    donor = build(hidden=2, width=8).refiner.eval()
+    nn.init.normal_(donor.finer[-1].weight, std=0.1)  # type: ignore[arg-type]
+    for width, wider in ((8, 0), (16, 0), (8, 16), (24, 16)):
+        grown = build(hidden=2, width=width, wider=wider).refiner.eval()
+        take_over_refiner(grown, donor)
+        side, far = TILE + 2 * HALO, TILE // 4 + 2 * AROUND
+        planes = ((FULL, side), (2, side // 2), (FULL + 2, far))
+        tiles = [torch.rand(3, count, size, size) for count, size in planes]
+        for one, two in zip(donor(*tiles), grown(*tiles), strict=True):
+            assert torch.allclose(one, two, atol=1e-4)
+        # What is new is taught all the same.
+        loss = sum((x.sum() for x in grown(*tiles)), torch.zeros(()))
+        loss.backward()  # type: ignore[no-untyped-call]
+        gradients = {name: p.grad for name, p in grown.named_parameters()}
+        assert width == 8 or bool(gradients["finer.0.weight"][:, 8:width].abs().sum() > 0)
+        assert not wider or bool(gradients["wider.last.weight"].abs().sum() > 0)
 
 
 def test_a_blend_lies_between_a_network_and_where_it_began() -> None:
