@@ -27,8 +27,9 @@ from relume.training.matte_task import (
     take_over_refiner,
 )
 from relume.training.matte_views import stage_backgrounds, stage_subjects
+from relume.training.plan_options import plan_of, plan_options
 from relume.training.stage.dataset import list_views
-from relume.training.trainer import CHECKPOINT, Plan, averaged, seed_and_steps, train
+from relume.training.trainer import CHECKPOINT, averaged, seed_and_steps, train
 
 HEADS = 0.12
 """Share of people who end at the neck: scanned heads and close-ups have no shoulders."""
@@ -133,7 +134,9 @@ def _held(*lit: Path, assets: Path) -> Composer:
 
 def main() -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(prog="relume.training.matte_train", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="relume.training.matte_train", description=__doc__, parents=[plan_options()]
+    )
     parser.add_argument("part", choices=("coarse", "refine", "export"))
     parser.add_argument("lit", type=Path, help="folder of lit views (relume.training.lit)")
     parser.add_argument("assets", type=Path, help="folder of environments and stills")
@@ -145,15 +148,7 @@ def main() -> None:
         default=[],
         help="folders of lit views of 512 pixels and more; the refiner learns from them alone",
     )
-    parser.add_argument("--steps", type=int, default=20000)
-    parser.add_argument("--minutes", type=float)
     parser.add_argument("--shapes", choices=("small", "large"), default="large")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rate", type=float, help="peak learning rate")
-    parser.add_argument("--echo", type=int, default=1, help="how often a batch is used")
-    parser.add_argument("--half", action="store_true", help="bfloat16 arithmetic on a CPU too")
-    parser.add_argument("--shipped", action="store_true", help="start from the shipped weights")
     parser.add_argument("--out", type=Path, help="where export writes")
     parser.add_argument(
         "--blend",
@@ -179,17 +174,7 @@ def main() -> None:
     if start is not None and not (given.part == "refine" and _steps(given.runs / "matte")):
         # Those of both parts, which are counted once.
         task.before = int(weights.manifest("matte")["steps"])
-    plan = Plan(
-        steps=given.steps,
-        minutes=given.minutes,
-        seed=given.seed,
-        threads=given.threads,
-        rate=given.rate,
-        half=given.half or None,
-        echo=given.echo,
-        warm_up=100 if given.part == "coarse" else 30,
-        validate_steps=500,
-    )
+    plan = plan_of(given, warm_up=100 if given.part == "coarse" else 30, validate_steps=500)
     result = train(task, given.runs / task.name, plan)
     print(task.name, result.step, "steps", result.figures, file=sys.stderr)
 

@@ -16,6 +16,7 @@ from relume.training.albedo_task import AlbedoTask
 from relume.training.batches import Recipe
 from relume.training.neural_task import NeuralTask
 from relume.training.normals_task import NormalsTask
+from relume.training.plan_options import plan_of, plan_options
 from relume.training.relight_task import ALL, NAMES, RelightTask, build
 from relume.training.trainer import Plan, Result, averaged, train
 from relume.training.transport_task import TransportTask
@@ -58,34 +59,18 @@ def train_one(
 
 def main() -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(prog="relume.training.relight_nets", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="relume.training.relight_nets", description=__doc__, parents=[plan_options()]
+    )
     parser.add_argument("name", choices=ALL)
     parser.add_argument("data", type=Path, help="folder of lit views (relume.training.lit)")
     parser.add_argument("runs", type=Path, help="folder of the runs")
-    parser.add_argument("--steps", type=int, default=20000)
-    parser.add_argument("--minutes", type=float)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--workers", type=int, default=0, help="threads that prepare batches")
-    parser.add_argument("--echo", type=int, default=1, help="how often a batch is used")
-    parser.add_argument("--rate", type=float, help="peak learning rate")
     parser.add_argument("--size", type=int, default=192)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--half", action="store_true", help="bfloat16 arithmetic on a CPU too")
-    parser.add_argument("--shipped", action="store_true", help="start from the shipped weights")
     given = parser.parse_args()
-    plan = Plan(
-        steps=given.steps,
-        minutes=given.minutes,
-        seed=given.seed,
-        threads=given.threads,
-        rate=given.rate,
-        device=given.device,
-        half=given.half or None,
-        workers=given.workers,
-        echo=given.echo,
-    )
+    plan = plan_of(given, device=given.device, workers=given.workers)
     torch.set_num_threads(given.threads)
     task = make_task(given.name, given.data, given.runs, size=given.size, batch=given.batch)
     if given.shipped:
