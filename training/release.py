@@ -97,16 +97,22 @@ def release(
             seed=seed,
             steps=steps,
             figures=own,
-            command=_commands(runs / name),
+            command=_commands(name, runs / name),
         )
     return figures
 
 
-def _commands(run: Path) -> str:
-    """Return the commands that trained a run, as it noted them."""
+def _commands(name: str, run: Path) -> str:
+    """Return the commands that trained a network, from its first step on.
+
+    They are what its run noted; before it, where it began with the weights that ship, theirs.
+    """
     lines = (run / LOG).read_text(encoding="utf-8").splitlines()
     noted = [json.loads(line).get("command") for line in lines if '"command"' in line]
-    return "; ".join(dict.fromkeys(text for text in noted if text)) or "unknown"
+    told = [text for text in noted if text]
+    if told and "--shipped" in told[0].split():
+        told.insert(0, str(weights.manifest(name)["command"]))
+    return "; ".join(dict.fromkeys(told)) or "unknown"
 
 
 def main() -> None:

@@ -205,9 +205,12 @@ def test_a_checkpoint_that_does_not_say_began_with_nothing(tmp_path: Path) -> No
     assert seed_and_steps(tmp_path) == (PLAN.seed, 50)
 
 
-def test_a_release_counts_the_steps_of_what_it_began_with(
+def test_a_release_tells_the_steps_and_commands_of_what_it_began_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    log = tmp_path / "runs" / "normals" / LOG
+    log.parent.mkdir(parents=True)
+    log.write_text(json.dumps({"command": "second --shipped"}) + "\n")
     train(Begun(), tmp_path / "runs" / "normals", PLAN)
     for name, stand_in in (
         ("averaged_of", lambda name, runs: averaged(Line().model, runs / name)),
@@ -216,9 +219,11 @@ def test_a_release_counts_the_steps_of_what_it_began_with(
     ):
         monkeypatch.setattr(release, name, stand_in)
     monkeypatch.setattr(weights, "load", lambda name: Line().model())
+    monkeypatch.setattr(weights, "manifest", lambda name: {"command": "first"})
     release.release(tmp_path / "runs", tmp_path, tmp_path / "out")
     manifest = json.loads((tmp_path / "out" / "normals.json").read_text())
     assert (manifest["seed"], manifest["steps"]) == (PLAN.seed, 500 + 40)
+    assert manifest["command"].startswith("first; second --shipped; ")
 
 
 def _settings(plan: Plan) -> dict[str, object]:
