@@ -34,10 +34,12 @@ def laplacian_pyramid(difference: Tensor, levels: int = 4) -> Tensor:
     taps = difference.new_tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
     kernel = (taps[:, None] * taps[None])[None, None]
     total = difference.new_zeros(())
-    for level in range(levels):
-        low = fn.conv2d(fn.pad(difference, (2, 2, 2, 2), mode="replicate"), kernel)
-        total = total + (difference - low).abs().mean() * 2**level / levels
-        difference = low[:, :, ::2, ::2]
+    # What is left of a difference after its mean around would mostly be rounding in half precision.
+    with torch.autocast(difference.device.type, enabled=False):
+        for level in range(levels):
+            low = fn.conv2d(fn.pad(difference, (2, 2, 2, 2), mode="replicate"), kernel)
+            total = total + (difference - low).abs().mean() * 2**level / levels
+            difference = low[:, :, ::2, ::2]
     return total
 
 
