@@ -98,12 +98,12 @@ def octave(size: tuple[int, int], frame: Frame, alpha: Tensor, error: Tensor) ->
     height, width = size
     beyond = (0, -width % (SPARSE * FAR), 0, -height % (SPARSE * FAR))
 
-    def quarter(x: Tensor) -> Tensor:
+    def pooled(x: Tensor) -> Tensor:
         whole = fn.pad(x, beyond, mode="replicate") if any(beyond) else x
         return fn.avg_pool2d(whole, SPARSE)
 
     clean, marks = frame.clean, frame.marks
-    near, cover = resized(frame.plate, height, width), resized(alpha, height, width)
+    plate, cover = resized(frame.plate, height, width), resized(alpha, height, width)
     doubt = resized(error, height, width)
     if marks is not None:
         sure, clear = drawn(marks, height, width)
@@ -112,28 +112,30 @@ def octave(size: tuple[int, int], frame: Frame, alpha: Tensor, error: Tensor) ->
         cover = torch.maximum(cover, sure) * (1.0 - clear)
     if clean is not None:
         clean = resized(clean, height, width)
-    half = resized(frame.hidden, (height + 1) // 2, (width + 1) // 2)
-    inside = fn.pad(torch.ones(1, 1, height, width, device=near.device), beyond)
-    far, covered = quarter(near), quarter(cover)
-    nearby = surroundings(far, covered, fn.avg_pool2d(inside, SPARSE))
-    small = readings(
-        far,
+    inside = fn.pad(torch.ones(1, 1, height, width, device=plate.device), beyond)
+    small, covered = pooled(plate), pooled(cover)
+    nearby = surroundings(small, covered, fn.avg_pool2d(inside, SPARSE))
+    read = readings(
+        small,
         covered,
-        quarter(doubt),
+        pooled(doubt),
         nearby[:, :3],
         nearby[:, 3:],
-        None if clean is None else quarter(clean),
-        None if marks is None else quarter(marks),
+        None if clean is None else pooled(clean),
+        None if marks is None else pooled(marks),
     )
+    least = (-(-height // SPARSE), -(-width // SPARSE))
+    rest = (0, read.shape[3] - least[1], 0, read.shape[2] - least[0])
+    features = fn.pad(resized(frame.hidden, *least), rest, mode="replicate")
     return Octave(
         size=size,
-        plate=near,
+        plate=plate,
         state=torch.cat((cover, doubt), 1),
-        hidden=half,
+        hidden=resized(frame.hidden, (height + 1) // 2, (width + 1) // 2),
         clean=clean,
         marks=marks,
         nearby=nearby,
-        around=torch.cat((small, resized(frame.hidden, *small.shape[2:])), 1),
+        around=torch.cat((read, features), 1),
     )
 
 
@@ -153,7 +155,7 @@ def doubtful(at: Octave) -> Tensor:
 def cut(at: Octave, tiles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return tiles as the refiner reads them.
 
-    Its planes M×18×S×S, the features M×C×S/2×S/2, and both further around M×(18+C)×T×T.
+    Its planes M×18×S×S, the features M×C×S/2×S/2, and both around M×(18+C)×A×A, as `Refiner` says.
 
     Args:
         at: the octave.
@@ -201,7 +203,7 @@ def windows(x: Tensor, tiles: Tensor, side: int, step: int | None = None) -> Ten
 
 
 def refine_octave(model: Any, at: Octave, tiles: Tensor) -> Tensor:
-    """Return matte and expected error after the refiner, N×2×H×W without halo and padding.
+    """Return matte and expected error after the refiner, N×2×H×W.
 
     Args:
         model: a `relume.networks.matte.MatteNet`.

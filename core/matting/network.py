@@ -205,13 +205,13 @@ def _look(
     height, width = _even(plate.height * scale), _even(wide * scale)
     gain = 2.0**anchor
     with torch.inference_mode():
-        colour = encode(resized(planar(plate.rgb) * gain, height, width))
+        colour = encode(resized(planar(plate.rgb), height, width) * gain)
         if chosen is None and float(colour.amax() - colour.amin()) < 1e-3:
             # Nothing is to be seen in a plate of one colour, whatever a network makes of it.
             return None
         parts = [colour, torch.zeros(1, 7, height, width)]
         if clean_plate is not None:
-            parts[1][:, :3] = encode(resized(planar(clean_plate.rgb) * gain, height, width))
+            parts[1][:, :3] = encode(resized(planar(clean_plate.rgb), height, width) * gain)
             parts[1][:, 3] = 1.0
         if marks is not None:
             sure, clear = drawn(torch.from_numpy(marks)[None], height, width)

@@ -13,8 +13,8 @@ from relume.networks.blocks import STRIDE, Refiner, UNet, pad_to, resize
 Window = tuple[int, int, int, int]
 """y0, y1, x0, x1 of the half-resolution grid, half open."""
 
-LOOKS = ((1.0, False), (1.0, True), (0.75, False), (0.75, True))
-"""Size of each look at a frame, and whether it is in a mirror."""
+LOOKS = (1.0, 0.75)
+"""Size of each look at a frame; each is repeated in a mirror."""
 
 
 class Guided(nn.Module):
@@ -92,9 +92,9 @@ class Guided(nn.Module):
     ) -> Tensor:
         """Return coarse planes on the half-resolution grid of the full frame, cut to a window.
 
-        A user's frame is looked at as `LOOKS` says, and the mean of the looks taken: what one of
-        them sees wrongly the others seldom do, and a frame in a mirror gives the answer in a
-        mirror.
+        A user's frame is looked at as `LOOKS` says, and the mean of the answers taken: what one
+        look sees wrongly the others seldom do, and a frame in a mirror gives the answer in a
+        mirror. Features for the refiner are not turned, as nobody says what a mirror makes of them.
 
         Args:
             x: N×planes×H×W, the full frame.
@@ -103,15 +103,18 @@ class Guided(nn.Module):
         """
         if long_side is not None:
             return self.enlarge(self.coarse(self.shrink(x, long_side)), x, window)
-        found = []
-        for scale, mirror in LOOKS:
+        found: Tensor | None = None
+        for scale in LOOKS:
             seen = self.shrink(x, 2 * round(self.side * scale / 2))
-            if not mirror:
-                found.append(self.enlarge(self.coarse(seen), x, window))
-                continue
-            out = _turned(self.coarse(_turned(seen, self.turned)), self.turned_answers)
-            found.append(self.enlarge(out, x, window))
-        return torch.stack(found).mean(0)
+            plain, mirrored = self.coarse(seen), self.coarse(_turned(seen, self.turned))
+            answers = plain[:, : self.answers] + _turned(
+                mirrored[:, : self.answers], self.turned_answers
+            )
+            both = torch.cat((0.5 * answers, plain[:, self.answers :]), 1)
+            grown = self.enlarge(both, x, window)
+            found = grown if found is None else found + grown
+        assert found is not None
+        return found / len(LOOKS)
 
     def enlarge(self, coarse: Tensor, x: Tensor, window: Window | None = None) -> Tensor:
         """Return coarse planes on the half-resolution grid of the full frame, cut to a window."""

@@ -224,9 +224,12 @@ def look_around(coarse: nn.Module, x: Tensor) -> Seen:
         return grown(alpha), grown(trimap), grown(out.error), out.hidden.float()
 
     alphas, trimaps, errors, hidden = zip(*(look(*each) for each in LOOKS), strict=True)
-    alpha, chosen = torch.stack(alphas).median(0)
+    # Where two looks agree to the bit, the first of them counts, on any device.
+    order = torch.stack(alphas).argsort(dim=0, stable=True)
+    middle = order[len(LOOKS) // 2][None]
+    alpha = torch.stack(alphas).gather(0, middle)[0]
     every = torch.stack(trimaps)
-    trimap = every.gather(0, chosen[None].expand_as(every[:1]))[0]
+    trimap = every.gather(0, middle.expand_as(every[:1]))[0]
     return Seen(alpha, trimap, torch.stack(errors).mean(0), hidden[0])
 
 

@@ -13,6 +13,9 @@ HALO = 12
 """Pixels that the refiner reads around a tile: five of half size (3×3, one of them dilated) and two
 of full."""
 
+AROUND = 7
+"""Pixels of a quarter of the size that the wider look reads around a tile."""
+
 SPARSE = 4
 """Pixels on a side for which colours nearby are worked out once."""
 
@@ -27,17 +30,14 @@ background nearby 3."""
 ALPHA, ERROR = 3, 7
 """Where among these the matte so far and its expected error stand."""
 
-AROUND = 7
-"""Pixels of a quarter of the size that the wider look reads around a tile."""
-
 _SHARP = 5
 """Of these, the first that half size reads as 2×2 blocks and not as means."""
 
-_SEEN = 6
-"""Layers at half size, of those twelve, to which the wider look is added."""
-
 _FINE = 8
 """Of these, the first that full size reads."""
+
+_SEEN = 6
+"""How many of the twelve layers at half size come before the wider look is added."""
 
 _REST = 1e-4
 """Weight of a pixel's own colour, which is all there is where nothing sure is nearby."""
@@ -81,6 +81,7 @@ class Wider(nn.Module):
 
     def __init__(self, inputs: int, width: int, outputs: int) -> None:
         super().__init__()
+        self.width = width
         self.first = nn.Conv2d(inputs, width, 3)
         self.blocks = nn.ModuleList(
             nn.Sequential(
@@ -142,7 +143,7 @@ class Refiner(nn.Module):
         Args:
             full: N×18×(T+24)×(T+24) planes as `FULL` says, T even, halo included.
             hidden: N×hidden×(T+24)/2×(T+24)/2 coarse features at half the tile's resolution.
-            around: N×(18+hidden)×(T/4+14)×(T/4+14) both at a quarter of it, for the wider look.
+            around: N×(18+hidden)×A×A, A = T/4 + 14, both at a quarter of it, for the wider look.
 
         Returns:
             N×1×T×T logits of the matte and of its expected error.

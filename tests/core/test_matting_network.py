@@ -291,6 +291,20 @@ def test_tiles_of_colours_nearby_lie_where_the_tiles_do() -> None:
     assert torch.allclose(first[..., TILE:], second[..., : 2 * HALO], atol=1e-6)
 
 
+@pytest.mark.parametrize("height", [96, 100, 135, 150])
+def test_features_lie_where_the_frame_has_them(height: int) -> None:
+    ramp = (torch.arange(40) + 0.5) / 40
+    frame = cascade.Frame(
+        torch.rand(1, 3, height, 64), ramp[None, None, :, None].expand(1, 1, 40, 16)
+    )
+    at = cascade.octave((height, 64), frame, torch.rand(1, 1, 50, 32), torch.rand(1, 1, 50, 32))
+    for plane, size in ((at.hidden[0, 0], 2), (at.around[0, -1], 4)):
+        rows = -(-height // size)
+        expected = (torch.arange(rows) + 0.5) / rows
+        # The first and last half pixel of what is enlarged repeat the border.
+        assert torch.allclose(plane[4 : rows - 4, 0], expected[4:-4], atol=0.01)
+
+
 def test_what_lies_beyond_the_border_repeats_it() -> None:
     torch.manual_seed(4)
     x = torch.rand(2, 3, 100, 140)
