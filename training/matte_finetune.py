@@ -183,12 +183,18 @@ class FinetuneTask:
 
 def measure(network: MatteNet, judge: nn.Module, frames: Sequence[Frame]) -> dict[str, float]:
     """Return the figures of `consistency` for a network's coarse mattes."""
+    device = next(network.parameters()).device
+
+    def score(pictures: Tensor) -> Tensor:
+        rated: Tensor = judge(pictures.to(device))
+        return rated.cpu()
+
     with torch.no_grad():
         mattes = [
-            coarse_matte(network, _inputs(frame.plate[None], frame.clean[None]))[0]
+            coarse_matte(network, _inputs(frame.plate[None], frame.clean[None]).to(device))[0].cpu()
             for frame in frames
         ]
-        return consistency(frames, mattes, judge)
+        return consistency(frames, mattes, score)
 
 
 def finetune(
@@ -238,7 +244,7 @@ def finetune(
         architecture=known["architecture"],
         recipe=_recipe(shots, len(frames), len(held), known),
         seed=plan.seed,
-        steps=result.step,
+        steps=int(known.get("steps", 0)) + result.step,
         figures=figures,
         command="relume train finetune",
     )

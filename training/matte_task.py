@@ -61,6 +61,8 @@ def take_over_refiner(refiner: Refiner, donor: Refiner) -> None:
     a wider look that the donor has not begins as nothing.
     """
     mine, old, new = refiner.state_dict(), donor.width, refiner.width
+    if donor.wider is not None:
+        assert refiner.wider is not None and refiner.wider.width == donor.wider.width
     for name, value in donor.state_dict().items():
         part = mine[name][: len(value)] if value.ndim else mine[name]
         if value.ndim > 1 and part.shape[1] != value.shape[1]:
@@ -104,7 +106,6 @@ class CoarseTask:
         composer: makes training scenes.
         held: makes validation scenes, from people and places not in training.
         scenes: number of validation batches.
-        half: whether the forward pass runs in bfloat16; weights and losses stay float32.
         start: a network to go on from, perhaps a shallower one; or None.
         before: steps that it had.
     """
@@ -112,7 +113,6 @@ class CoarseTask:
     composer: Composer
     held: Composer
     scenes: int = 6
-    half: bool = True
     start: MatteNet | None = None
     before: int = 0
     name: str = "matte"
@@ -141,9 +141,7 @@ class CoarseTask:
         """Return the loss of the coarse heads."""
         assert isinstance(model, MatteNet)
         inputs = batch["inputs"].contiguous(memory_format=torch.channels_last)
-        with torch.autocast(inputs.device.type, dtype=torch.bfloat16, enabled=self.half):
-            out = model.coarse(inputs)
-        return coarse_loss(out, batch["alpha"], batch["contrast"])
+        return coarse_loss(model.coarse(inputs), batch["alpha"], batch["contrast"])
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Return MAD and MSE × 1e3 on held-out composites with nothing but the plate given."""
@@ -152,7 +150,8 @@ class CoarseTask:
             for index in range(self.scenes):
                 rng = np.random.default_rng([12345, index])
                 self._fixed.append(self.held.batch(rng, (256, 256)))
-        return coarse_figures(model, self._fixed)
+        device = next(model.parameters()).device
+        return coarse_figures(model, [_moved(batch, device) for batch in self._fixed])
 
 
 def coarse_figures(model: MatteNet, batches: Sequence[Mapping[str, Tensor]]) -> dict[str, float]:
@@ -249,7 +248,8 @@ class RefineTask:
             for index in range(12):
                 self._fixed.append(self.held.frames(np.random.default_rng([54321, index])))
         total = np.zeros(3)
-        for batch in self._fixed:
+        device = next(model.parameters()).device
+        for batch in (_moved(batch, device) for batch in self._fixed):
             seen = coarse_look(model, batch)
             *_, (at, tiles) = walk(model, batch, seen)
             if len(tiles):
@@ -264,6 +264,10 @@ class RefineTask:
         refined, coarse, pixels = (float(value) for value in total)
         pixels = max(pixels, 1.0)
         return {"mad": refined / pixels * 1e3, "before": coarse / pixels * 1e3}
+
+
+def _moved(batch: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    return {name: value.to(device) for name, value in batch.items()}
 
 
 def _ordered(batch: Mapping[str, Tensor], rng: np.random.Generator) -> dict[str, Tensor]:
@@ -283,7 +287,7 @@ def walk(
 
     Args:
         model: it refines what lies between, without gradients.
-        batch: as `Composer.frames` makes it; its sides are multiples of the tile's.
+        batch: as `Composer.frames` makes it.
         seen: what the coarse pass says of it.
     """
     frame = Frame(batch["plate"], seen.hidden, batch["clean"], batch["marks"])

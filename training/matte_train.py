@@ -24,12 +24,11 @@ from relume.training.matte_task import (
     blended,
     fresh,
     take_over,
-    take_over_refiner,
 )
 from relume.training.matte_views import stage_backgrounds, stage_subjects
 from relume.training.plan_options import plan_of, plan_options
 from relume.training.stage.dataset import list_views
-from relume.training.trainer import CHECKPOINT, averaged, seed_and_steps, train
+from relume.training.trainer import CHECKPOINT, averaged, record, train
 
 HEADS = 0.12
 """Share of people who end at the neck: scanned heads and close-ups have no shoulders."""
@@ -100,31 +99,30 @@ def refine_task(
 
 
 def coarse_model(runs: Path, start: MatteNet | None = None) -> MatteNet:
-    """Return the network as the coarse run left it; without a run, as it was at the start."""
+    """Return the network as the coarse run left it; without a run, one that begins as `start`."""
     if start is not None and not (runs / "matte" / CHECKPOINT).exists():
-        return start
+        network = fresh()
+        take_over(network, start)
+        return _checked(network)
     return _checked(averaged(fresh, runs / "matte"))
 
 
-def refined_model(runs: Path, start: MatteNet | None = None) -> MatteNet:
-    """Return the network with the refiner's run on top, or without where there is none."""
-    coarse = _grown(coarse_model(runs, start))
-    if (runs / "matte_refiner" / CHECKPOINT).exists():
-        coarse.refiner = _checked(averaged(fresh, runs / "matte_refiner")).refiner
-    return coarse
+def refined_model(runs: Path) -> MatteNet:
+    """Return the network as the refiner's run left it, with the coarse run's pass if there is one.
+
+    Without a run of the refiner it is the coarse run's.
+    """
+    if not (runs / "matte_refiner" / CHECKPOINT).exists():
+        return coarse_model(runs)
+    model = _checked(averaged(fresh, runs / "matte_refiner"))
+    if (runs / "matte" / CHECKPOINT).exists():
+        model.coarse = coarse_model(runs).coarse
+    return model
 
 
 def _checked(model: torch.nn.Module) -> MatteNet:
     assert isinstance(model, MatteNet)
     return model.eval()
-
-
-def _grown(model: MatteNet) -> MatteNet:
-    """Return a network of today's size that answers as one of no more than that."""
-    out = fresh()
-    take_over(out, model)
-    take_over_refiner(out.refiner, model.refiner)
-    return _checked(out)
 
 
 def _held(*lit: Path, assets: Path) -> Composer:
@@ -171,9 +169,9 @@ def main() -> None:
         task = coarse_task(given.lit, given.assets, fine=given.fine, shapes=shapes, start=start)
     else:
         task = refine_task(given.lit, given.assets, given.runs, fine=given.fine, start=start)
-    if start is not None and not (given.part == "refine" and _steps(given.runs / "matte")):
-        # Those of both parts, which are counted once.
-        task.before = int(weights.manifest("matte")["steps"])
+    if start is not None:
+        # Those of both parts.
+        task.before = int(weights.manifest("matte").get("steps", 0))
     plan = plan_of(given, warm_up=100 if given.part == "coarse" else 30, validate_steps=500)
     result = train(task, given.runs / task.name, plan)
     print(task.name, result.step, "steps", result.figures, file=sys.stderr)
@@ -181,10 +179,9 @@ def main() -> None:
 
 def write(given: argparse.Namespace) -> None:
     """Round, measure and write the weights."""
-    shipped = _checked(weights.load("matte")) if given.shipped or given.blend < 1.0 else None
-    model = refined_model(given.runs, shipped)
-    if shipped is not None and given.blend < 1.0:
-        model = blended(model, shipped, given.blend)
+    model = refined_model(given.runs)
+    if given.blend < 1.0:
+        model = blended(model, _checked(weights.load("matte")), given.blend)
     model = _checked(rounded(model))
     figures: dict[str, dict[str, float]] = {}
     if given.count:
@@ -197,7 +194,10 @@ def write(given: argparse.Namespace) -> None:
             size=512,
         )
         figures = matte_evaluate.report(model, wanted)
-    steps = _steps(given.runs / "matte") + _steps(given.runs / "matte_refiner")
+    runs = [given.runs / name for name in ("matte", "matte_refiner")]
+    told = [record(run) for run in runs if (run / CHECKPOINT).exists()]
+    # What both began with is counted once.
+    steps = sum(each.steps for each in told) + max(each.before for each in told)
     export(
         "matte",
         model,
@@ -209,10 +209,6 @@ def write(given: argparse.Namespace) -> None:
         figures=figures,
         command=given.command,
     )
-
-
-def _steps(folder: Path) -> int:
-    return seed_and_steps(folder)[1] if (folder / CHECKPOINT).exists() else 0
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from relume.training.relight_nets import averaged_of
 from relume.training.relight_task import ALL, SETTINGS
 from relume.training.stage import cast
 from relume.training.stage.dataset import list_views
-from relume.training.trainer import CHECKPOINT, LOG, seed_and_steps
+from relume.training.trainer import CHECKPOINT, LOG, record
 
 OWN = {
     "normals": ("normals", "flat"),
@@ -79,7 +79,7 @@ def release(
     for name, found in figures.items():
         print(f"\n{name}: {table(found)}", flush=True)
     for name in names:
-        seed, steps = seed_and_steps(runs / name)
+        told = record(runs / name)
         own = {
             kind: {
                 key: round(value, 4)
@@ -94,8 +94,8 @@ def release(
             folder=out,
             hyperparameters=SETTINGS[name],
             recipe=recipe(stage),
-            seed=seed,
-            steps=steps,
+            seed=told.seed,
+            steps=told.before + told.steps,
             figures=own,
             command=_commands(name, runs / name),
         )

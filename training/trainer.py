@@ -15,12 +15,13 @@ from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from relume.errors import InputError
 from relume.files import replacing
 
 CHECKPOINT = "checkpoint.pt"
@@ -157,18 +158,35 @@ def averaged(build: Callable[[], nn.Module], folder: Path) -> nn.Module:
     """Return the averaged network of the checkpoint in `folder`, in evaluation mode."""
     state = _read(folder / CHECKPOINT)
     model = build()
-    model.load_state_dict(state["average"])
+    try:
+        model.load_state_dict(state["average"])
+    except RuntimeError as fault:
+        raise InputError(
+            "the checkpoint is of a network of another size",
+            file=str(folder / CHECKPOINT),
+            way_out="Train in another folder, with --shipped to go on from the shipped weights",
+        ) from fault
     return model.eval()
 
 
-def seed_and_steps(folder: Path) -> tuple[int, int]:
-    """Return the seed of the checkpoint in `folder`, and the steps its weights had in all.
+class Record(NamedTuple):
+    """What a checkpoint tells of its run.
 
-    Those are the run's own and those of the weights that it began with, where the task said how
-    many they were. Checkpoints that do not tell count what they have.
+    Attributes:
+        seed: of the run.
+        steps: that it took.
+        before: steps of the weights that it began with, where the task said how many they were.
     """
+
+    seed: int
+    steps: int
+    before: int
+
+
+def record(folder: Path) -> Record:
+    """Return what the checkpoint in `folder` tells of its run."""
     state = _read(folder / CHECKPOINT)
-    return int(state["seed"]), int(state["step"] + state.get("before", 0))
+    return Record(int(state["seed"]), int(state["step"]), int(state.get("before", 0)))
 
 
 class _Loop:
@@ -203,16 +221,16 @@ class _Loop:
         began = time.monotonic() - self.seconds
         saved = time.monotonic()
         self._note({"command": shlex.join(["python", "-m", *_program()])})
-        sums: dict[str, float] = {}
+        seen: dict[str, list[float]] = {}
         batches = self._batches()
         while self._progress() < 1.0:
             figures = self._advance(next(batches))
             self.seconds = time.monotonic() - began
             for key, value in figures.items():
-                sums[key] = sums.get(key, 0.0) + value
+                seen.setdefault(key, []).append(value)
             if self.step % plan.log_steps == 0:
-                self._log({key: value / plan.log_steps for key, value in sums.items()})
-                sums = {}
+                self._log({key: sum(values) / len(values) for key, values in seen.items()})
+                seen = {}
             if plan.validate_steps and self.step % plan.validate_steps == 0:
                 self._validate()
                 self.seconds = time.monotonic() - began
@@ -220,6 +238,7 @@ class _Loop:
                 self._save()
                 saved = time.monotonic()
         batches.close()
+        self._save()
         self._validate()
         self._save()
         model = copy.deepcopy(self.average).to("cpu").eval()
@@ -276,16 +295,22 @@ class _Loop:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.model.train()
+        kept = [buffer.clone() for buffer in self.model.buffers()]
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.half):
             loss, figures = self.task.loss(self.model, batch)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.plan.clip)
         skipped = not bool(torch.isfinite(norm))
-        if not skipped:
+        if skipped:
+            # The forward pass has put it into running statistics already.
+            for buffer, before in zip(self.model.buffers(), kept, strict=True):
+                buffer.copy_(before)
+        else:
             self.optimiser.step()
         self.step += 1
-        self._average()
+        if not skipped:
+            self._average()
         report = {"loss": float(loss.detach()), **{k: float(v) for k, v in figures.items()}}
         return {**report, "norm": float(norm), "skipped": float(skipped)}
 

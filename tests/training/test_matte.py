@@ -242,7 +242,7 @@ def test_laplacian_pyramid_weighs_broad_mistakes_above_speckle() -> None:
 def test_a_few_steps_lower_the_loss_of_one_batch() -> None:
     torch.manual_seed(0)
     made = composer(shapes=((64, 64),))
-    task = CoarseTask(made, made, half=False)
+    task = CoarseTask(made, made)
     model = task.model()
     batch = {key: value[:8] for key, value in made.batch(rng(0)).items()}
     optimiser = torch.optim.Adam(model.parameters(), 3e-3)

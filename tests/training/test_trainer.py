@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from relume import weights
-from relume.errors import UsageError
+from relume.errors import InputError, UsageError
 from relume.image import Image
 from relume.networks.neural import build as build_neural
 from relume.shading.neural import neural_relight
@@ -32,7 +33,7 @@ from relume.training.relight_task import build, take_over
 from relume.training.stage import environment
 from relume.training.stage.dataset import View, write_view
 from relume.training.stage.lighting import prepare, relit
-from relume.training.trainer import BLOCK, CHECKPOINT, LOG, Plan, averaged, seed_and_steps, train
+from relume.training.trainer import BLOCK, CHECKPOINT, LOG, Plan, averaged, record, train
 from relume.training.transport_task import lit as shade
 
 SIZE = 48
@@ -185,14 +186,55 @@ def test_steps_of_the_weights_that_a_run_began_with_count_once(tmp_path: Path) -
     each_step = Plan(**{**_settings(PLAN), "checkpoint_minutes": 0.0})
     with pytest.raises(KeyboardInterrupt):
         train(Begun(stop_at=17), tmp_path, each_step)
-    assert seed_and_steps(tmp_path) == (PLAN.seed, 500 + 17)
+    assert record(tmp_path) == (PLAN.seed, 17, 500)
     # Whether the run that goes on is told so again or not.
     for steps, task in ((40, Begun()), (60, Line())):
         result = train(task, tmp_path, Plan(**{**_settings(PLAN), "steps": steps}))
         assert result.step == steps
-        assert seed_and_steps(tmp_path) == (PLAN.seed, 500 + steps)
+        assert record(tmp_path) == (PLAN.seed, steps, 500)
     lines = [json.loads(line) for line in (tmp_path / LOG).read_text().splitlines()]
     assert [line["step"] for line in lines if "loss" in line] == [10, 20, 30, 40, 50, 60]
+
+
+class Sometimes(Line):
+    """A network with running statistics; every third batch is infinite."""
+
+    def model(self) -> nn.Module:
+        return nn.Sequential(nn.BatchNorm1d(2), super().model())
+
+    def batch(self, rng: np.random.Generator) -> dict[str, Tensor]:
+        batch = dict(super().batch(rng))
+        if rng.random() < 0.3:
+            batch["x"] = batch["x"] * float("inf")
+        return batch
+
+
+def test_a_step_that_is_skipped_leaves_nothing_behind(tmp_path: Path) -> None:
+    train(Sometimes(), tmp_path, PLAN)
+    lines = [json.loads(line) for line in (tmp_path / LOG).read_text().splitlines()]
+    assert any(line.get("skipped", 0) > 0 for line in lines)
+    state = torch.load(tmp_path / CHECKPOINT, weights_only=True)
+    for kind in ("model", "average"):
+        assert all(bool(torch.isfinite(value).all()) for value in state[kind].values())
+
+
+def test_a_line_of_the_log_is_the_mean_of_its_own_steps(tmp_path: Path) -> None:
+    class Ones(Line):
+        def loss(self, model: nn.Module, batch: Mapping[str, Tensor]) -> Any:
+            total, figures = super().loss(model, batch)
+            return total, {**figures, "one": 1.0}
+
+    # Goes on in the middle of a line.
+    for steps in (15, 40):
+        train(Ones(), tmp_path, Plan(**{**_settings(PLAN), "steps": steps}))
+    lines = [json.loads(line) for line in (tmp_path / LOG).read_text().splitlines()]
+    assert [line["one"] for line in lines if "one" in line] == [1.0] * 4
+
+
+def test_a_checkpoint_of_another_size_is_told(tmp_path: Path) -> None:
+    train(Line(), tmp_path, PLAN)
+    with pytest.raises(InputError, match="another size"):
+        averaged(lambda: nn.Linear(5, 5), tmp_path)
 
 
 def test_a_checkpoint_that_does_not_say_began_with_nothing(tmp_path: Path) -> None:
@@ -200,9 +242,9 @@ def test_a_checkpoint_that_does_not_say_began_with_nothing(tmp_path: Path) -> No
     state = torch.load(tmp_path / CHECKPOINT, weights_only=True)
     del state["before"]
     torch.save(state, tmp_path / CHECKPOINT)
-    assert seed_and_steps(tmp_path) == (PLAN.seed, 40)
+    assert record(tmp_path) == (PLAN.seed, 40, 0)
     train(Begun(), tmp_path, Plan(**{**_settings(PLAN), "steps": 50}))
-    assert seed_and_steps(tmp_path) == (PLAN.seed, 50)
+    assert record(tmp_path) == (PLAN.seed, 50, 0)
 
 
 def test_a_release_tells_the_steps_and_commands_of_what_it_began_with(
@@ -625,4 +667,4 @@ def test_a_run_from_shipped_weights_knows_how_long_those_were_trained(
         assert torch.equal(begun[key], value)
     result = train(task, tmp_path / "run", Plan(steps=2))
     assert result.step == 2
-    assert seed_and_steps(tmp_path / "run") == (1, 72)
+    assert record(tmp_path / "run") == (1, 2, 70)
