@@ -22,18 +22,12 @@ from relume.matting.cascade import (
 )
 from relume.matting.planes import resized
 from relume.networks.matte import UNKNOWN, MatteNet, Residual, Seen, build, look_around
-from relume.networks.refiner import ALPHA, HALO, TILE, Refiner
+from relume.networks.refiner import ALPHA, HALO, TILE
 from relume.training.echo import mirrored
 from relume.training.matte_batches import Composer
 from relume.training.matte_losses import coarse_loss, matte_loss, trimap_classes
 
-HYPERPARAMETERS: dict[str, object] = {
-    "hidden": 8,
-    "depth": [4, 6, 4],
-    "side": 320,
-    "width": 48,
-    "wider": 48,
-}
+HYPERPARAMETERS: dict[str, object] = {"hidden": 8, "depth": [4, 6, 4], "side": 320}
 """`side` is what did best on the validation split: 320 of 224, 272, 320, 376 and 440."""
 
 
@@ -43,34 +37,16 @@ def fresh() -> MatteNet:
 
 
 def take_over(network: MatteNet, donor: MatteNet) -> None:
-    """Let a network begin with the coarse answers of one that has as many blocks or fewer.
+    """Let a network begin with the answers of one whose coarse pass has as many blocks or fewer.
 
     Further blocks begin as the identity: the last scale of their residual is zero.
     """
+    network.refiner.load_state_dict(donor.refiner.state_dict())
     mine, known = network.coarse.state_dict(), donor.coarse.state_dict()
     network.coarse.load_state_dict(mine | known)
     for name, part in network.coarse.named_modules():
         if isinstance(part, Residual) and f"{name}.body.0.0.weight" not in known:
             nn.init.zeros_(part.body[-1].weight)  # type: ignore[arg-type]
-
-
-def take_over_refiner(refiner: Refiner, donor: Refiner) -> None:
-    """Let a refiner begin with the answers of one that is as wide or narrower.
-
-    Further channels begin with weights of their own, to which nothing that was there listens yet;
-    a wider look that the donor has not begins as nothing.
-    """
-    mine, old, new = refiner.state_dict(), donor.width, refiner.width
-    if donor.wider is not None:
-        assert refiner.wider is not None and refiner.wider.width == donor.wider.width
-    for name, value in donor.state_dict().items():
-        part = mine[name][: len(value)] if value.ndim else mine[name]
-        if value.ndim > 1 and part.shape[1] != value.shape[1]:
-            part[:] = 0
-            # What a layer reads beside the channels of the width follows them.
-            part[:, :old], part[:, new:] = value[:, :old], value[:, old:]
-        else:
-            part.copy_(value)
 
 
 def blended(network: MatteNet, donor: MatteNet, share: float) -> MatteNet:
@@ -201,7 +177,7 @@ class RefineTask:
         model = fresh()
         model.coarse.load_state_dict(self.coarse.state_dict())
         if self.start is not None:
-            take_over_refiner(model.refiner, self.start.refiner)
+            model.refiner.load_state_dict(self.start.refiner.state_dict())
         model.coarse.requires_grad_(False)
         return model
 
@@ -229,8 +205,8 @@ class RefineTask:
             if not len(tiles):
                 continue
             chosen = tiles[batch["order"][: len(tiles)].argsort()[: self.tiles]]
-            full, *rest = cut(at, chosen)
-            alpha, error = model.refiner(full, *rest)
+            full, hidden = cut(at, chosen)
+            alpha, error = model.refiner(full, hidden)
             fine = torch.sigmoid(alpha.float())
             truth, contrast, unknown = targets(batch, at, chosen)
             loss, found = matte_loss(fine, truth, contrast, unknown)

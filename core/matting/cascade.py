@@ -54,7 +54,6 @@ class Octave:
         clean: N×4×H×W clean plate and whether there is one, or None.
         marks: N×2×H×W certain foreground and unknown, or None.
         nearby: N×6×H/4×W/4 foreground and background nearby, scene-linear.
-        around: N×(18+C)×H/4×W/4 the refiner's planes and the features.
     """
 
     size: tuple[int, int]
@@ -64,7 +63,6 @@ class Octave:
     clean: Tensor | None
     marks: Tensor | None
     nearby: Tensor
-    around: Tensor
 
 
 def sizes(full: tuple[int, int], coarse: tuple[int, int]) -> list[tuple[int, int]]:
@@ -93,7 +91,7 @@ def octave(size: tuple[int, int], frame: Frame, alpha: Tensor, error: Tensor) ->
     import torch
     from torch.nn import functional as fn
 
-    from relume.networks.refiner import FAR, SPARSE, readings, surroundings
+    from relume.networks.refiner import FAR, SPARSE, surroundings
 
     height, width = size
     beyond = (0, -width % (SPARSE * FAR), 0, -height % (SPARSE * FAR))
@@ -104,7 +102,6 @@ def octave(size: tuple[int, int], frame: Frame, alpha: Tensor, error: Tensor) ->
 
     clean, marks = frame.clean, frame.marks
     plate, cover = resized(frame.plate, height, width), resized(alpha, height, width)
-    doubt = resized(error, height, width)
     if marks is not None:
         sure, clear = drawn(marks, height, width)
         marks = torch.cat((sure, 1.0 - sure - clear), 1)
@@ -113,29 +110,14 @@ def octave(size: tuple[int, int], frame: Frame, alpha: Tensor, error: Tensor) ->
     if clean is not None:
         clean = resized(clean, height, width)
     inside = fn.pad(torch.ones(1, 1, height, width, device=plate.device), beyond)
-    small, covered = pooled(plate), pooled(cover)
-    nearby = surroundings(small, covered, fn.avg_pool2d(inside, SPARSE))
-    read = readings(
-        small,
-        covered,
-        pooled(doubt),
-        nearby[:, :3],
-        nearby[:, 3:],
-        None if clean is None else pooled(clean),
-        None if marks is None else pooled(marks),
-    )
-    least = (-(-height // SPARSE), -(-width // SPARSE))
-    rest = (0, read.shape[3] - least[1], 0, read.shape[2] - least[0])
-    features = fn.pad(resized(frame.hidden, *least), rest, mode="replicate")
     return Octave(
         size=size,
         plate=plate,
-        state=torch.cat((cover, doubt), 1),
+        state=torch.cat((cover, resized(error, height, width)), 1),
         hidden=resized(frame.hidden, (height + 1) // 2, (width + 1) // 2),
         clean=clean,
         marks=marks,
-        nearby=nearby,
-        around=torch.cat((read, features), 1),
+        nearby=surroundings(pooled(plate), pooled(cover), fn.avg_pool2d(inside, SPARSE)),
     )
 
 
@@ -152,20 +134,18 @@ def doubtful(at: Octave) -> Tensor:
     return torch.nonzero(fn.max_pool2d(doubt.float(), TILE, ceil_mode=True)[:, 0])
 
 
-def cut(at: Octave, tiles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return tiles as the refiner reads them.
-
-    Its planes M×18×S×S, the features M×C×S/2×S/2, and both around M×(18+C)×A×A, as `Refiner` says.
+def cut(at: Octave, tiles: Tensor) -> tuple[Tensor, Tensor]:
+    """Return tiles as the refiner reads them: its planes M×18×S×S and features M×C×S/2×S/2.
 
     Args:
         at: the octave.
         tiles: M×3 picture, row and column.
     """
-    from relume.networks.refiner import AROUND, HALO, SPARSE, TILE, enlarged, readings
+    from relume.networks.refiner import HALO, SPARSE, TILE, enlarged, readings
 
-    side, quarter = TILE + 2 * HALO, TILE // SPARSE
+    side = TILE + 2 * HALO
     plate, state = windows(at.plate, tiles, side), windows(at.state, tiles, side)
-    nearby = enlarged(windows(at.nearby, tiles, side // SPARSE + 2, quarter))
+    nearby = enlarged(windows(at.nearby, tiles, side // SPARSE + 2, TILE // SPARSE))
     full = readings(
         plate,
         state[:, :1],
@@ -175,8 +155,7 @@ def cut(at: Octave, tiles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         None if at.clean is None else windows(at.clean, tiles, side),
         None if at.marks is None else windows(at.marks, tiles, side),
     )
-    hidden = windows(at.hidden, tiles, side // 2, TILE // 2)
-    return full, hidden, windows(at.around, tiles, quarter + 2 * AROUND, quarter)
+    return full, windows(at.hidden, tiles, side // 2, TILE // 2)
 
 
 def windows(x: Tensor, tiles: Tensor, side: int, step: int | None = None) -> Tensor:

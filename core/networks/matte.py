@@ -241,34 +241,23 @@ class MatteNet(nn.Module):
         depth: blocks of the coarse network at 1/8, 1/16 and 1/32.
         side: of the square of as many pixels as the frames that the coarse pass does best on; it
             depends on how large those of its training were.
-        width: channels of the refiner.
-        wider: channels of its wider look; 0 for none.
     """
 
     def __init__(
-        self,
-        hidden: int = 8,
-        depth: tuple[int, int, int] = (2, 3, 3),
-        side: int = 512,
-        width: int = 24,
-        wider: int = 0,
+        self, hidden: int = 8, depth: tuple[int, int, int] = (2, 3, 3), side: int = 512
     ) -> None:
         super().__init__()
         self.side = side
         self.coarse = CoarseNet(hidden, depth)
-        self.refiner = Refiner(hidden, width, wider)
+        self.refiner = Refiner(hidden)
 
 
 def build(
-    hidden: int = 8,
-    depth: tuple[int, int, int] | list[int] = (2, 3, 3),
-    side: int = 512,
-    width: int = 24,
-    wider: int = 0,
+    hidden: int = 8, depth: tuple[int, int, int] | list[int] = (2, 3, 3), side: int = 512
 ) -> MatteNet:
     """Return the network of the given size, as a manifest's hyperparameters name it."""
     first, second, third = depth
-    return MatteNet(hidden, (first, second, third), side, width, wider)
+    return MatteNet(hidden, (first, second, third), side)
 
 
 def settle(alpha: Tensor, trimap: Tensor | None = None) -> Tensor:

@@ -13,9 +13,6 @@ HALO = 12
 """Pixels that the refiner reads around a tile: five of half size (3×3, one of them dilated) and two
 of full."""
 
-AROUND = 7
-"""Pixels of a quarter of the size that the wider look reads around a tile."""
-
 SPARSE = 4
 """Pixels on a side for which colours nearby are worked out once."""
 
@@ -35,9 +32,6 @@ _SHARP = 5
 
 _FINE = 8
 """Of these, the first that full size reads."""
-
-_SEEN = 6
-"""How many of the twelve layers at half size come before the wider look is added."""
 
 _REST = 1e-4
 """Weight of a pixel's own colour, which is all there is where nothing sure is nearby."""
@@ -66,44 +60,6 @@ def _filter(inputs: int, outputs: int, dilation: int = 1) -> list[nn.Module]:
     ]
 
 
-class Wider(nn.Module):
-    """Look at a tile and what lies around it at a quarter of the size.
-
-    Hair is told from a wall by what a lock, a shoulder or a stripe is further on; that takes layers
-    and little resolution. There are no normalisation layers: the others' statistics are settled
-    by the time that this is added to them.
-
-    Args:
-        inputs: planes.
-        width: channels inside.
-        outputs: channels of the answer.
-    """
-
-    def __init__(self, inputs: int, width: int, outputs: int) -> None:
-        super().__init__()
-        self.width = width
-        self.first = nn.Conv2d(inputs, width, 3)
-        self.blocks = nn.ModuleList(
-            nn.Sequential(
-                nn.ReLU(), nn.Conv2d(width, width, 3), nn.ReLU(), nn.Conv2d(width, width, 3)
-            )
-            for _ in range(2)
-        )
-        self.last = nn.Conv2d(width, outputs, 1)
-        # Starts as nothing.
-        nn.init.zeros_(self.last.weight)
-        assert self.last.bias is not None
-        nn.init.zeros_(self.last.bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return N×outputs×(S-10)×(S-10) of N×inputs×S×S."""
-        x = self.first(x)
-        for block in self.blocks:
-            x = x[:, :, 2:-2, 2:-2] + block(x)
-        out: Tensor = self.last(F.relu(x))
-        return out
-
-
 class Refiner(nn.Module):
     """Sharpen the matte of one tile.
 
@@ -119,13 +75,10 @@ class Refiner(nn.Module):
     Args:
         hidden: features of the coarse pass.
         width: channels inside.
-        wider: channels of the wider look; 0 for none.
     """
 
-    def __init__(self, hidden: int = 8, width: int = 24, wider: int = 0) -> None:
+    def __init__(self, hidden: int = 8, width: int = 24) -> None:
         super().__init__()
-        self.width = width
-        self.wider = Wider(FULL + hidden, wider, width) if wider else None
         self.coarser = nn.Sequential(
             *_filter(4 * _SHARP + FULL - _SHARP + hidden, width),
             *_filter(width, width, dilation=2),
@@ -137,26 +90,18 @@ class Refiner(nn.Module):
         nn.init.zeros_(self.finer[-1].weight)  # type: ignore[arg-type]
         nn.init.zeros_(self.finer[-1].bias)  # type: ignore[arg-type]
 
-    def forward(self, full: Tensor, hidden: Tensor, around: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, full: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Refine tiles.
 
         Args:
             full: N×18×(T+24)×(T+24) planes as `FULL` says, T even, halo included.
             hidden: N×hidden×(T+24)/2×(T+24)/2 coarse features at half the tile's resolution.
-            around: N×(18+hidden)×A×A, A = T/4 + 14, both at a quarter of it, for the wider look.
 
         Returns:
             N×1×T×T logits of the matte and of its expected error.
         """
         blocks = F.pixel_unshuffle(full[:, :_SHARP], 2)
-        y = torch.cat((blocks, F.avg_pool2d(full[:, _SHARP:], 2), hidden), 1)
-        y = self.coarser[:_SEEN](y)
-        if self.wider is not None:
-            wide = F.interpolate(
-                self.wider(around), scale_factor=2, mode="bilinear", align_corners=False
-            )
-            y = y + wide[:, :, 1:-1, 1:-1]
-        y = self.coarser[_SEEN:](y)
+        y = self.coarser(torch.cat((blocks, F.avg_pool2d(full[:, _SHARP:], 2), hidden), 1))
         y = F.interpolate(y, scale_factor=2, mode="nearest")
         inner = full[:, :_FINE, HALO - 2 : 2 - HALO, HALO - 2 : 2 - HALO]
         step: Tensor = self.finer(torch.cat((y, inner), 1))

@@ -17,7 +17,6 @@ from relume.matting.network import coarse_person, estimate_matte
 from relume.matting.people import people
 from relume.networks.matte import Coarse, build, settle
 from relume.networks.refiner import (
-    AROUND,
     FULL,
     HALO,
     SPARSE,
@@ -276,7 +275,7 @@ def test_no_value_is_too_large_for_the_refiner(level: float) -> None:
     plate[..., 10:20, 10:20] = level
     frame = cascade.Frame(plate, torch.rand(1, 2, 16, 16))
     at = cascade.octave((64, 64), frame, torch.rand(1, 1, 32, 32), torch.rand(1, 1, 32, 32))
-    full, *_ = cascade.cut(at, cascade.doubtful(at))
+    full, _ = cascade.cut(at, cascade.doubtful(at))
     assert bool(torch.isfinite(full).all())
 
 
@@ -298,11 +297,10 @@ def test_features_lie_where_the_frame_has_them(height: int) -> None:
         torch.rand(1, 3, height, 64), ramp[None, None, :, None].expand(1, 1, 40, 16)
     )
     at = cascade.octave((height, 64), frame, torch.rand(1, 1, 50, 32), torch.rand(1, 1, 50, 32))
-    for plane, size in ((at.hidden[0, 0], 2), (at.around[0, -1], 4)):
-        rows = -(-height // size)
-        expected = (torch.arange(rows) + 0.5) / rows
-        # The first and last half pixel of what is enlarged repeat the border.
-        assert torch.allclose(plane[4 : rows - 4, 0], expected[4:-4], atol=0.01)
+    rows = -(-height // 2)
+    expected = (torch.arange(rows) + 0.5) / rows
+    # The first and last half pixel of what is enlarged repeat the border.
+    assert torch.allclose(at.hidden[0, 0, 4 : rows - 4, 0], expected[4:-4], atol=0.01)
 
 
 def test_what_lies_beyond_the_border_repeats_it() -> None:
@@ -319,31 +317,25 @@ def test_what_lies_beyond_the_border_repeats_it() -> None:
 
 def a_tile(count: int = 1) -> list[Tensor]:
     side = TILE + 2 * HALO
-    wide = TILE // SPARSE + 2 * AROUND
-    shapes = ((FULL, side), (2, side // 2), (FULL + 2, wide))
+    shapes = ((FULL, side), (2, side // 2))
     return [torch.rand(count, planes, size, size) for planes, size in shapes]
 
 
 def test_the_refiner_reads_no_farther_than_its_halo() -> None:
-    torch.manual_seed(9)
-    model = Refiner(2, wider=16).eval()
-    for layer in (model.finer[-1], model.wider.last):  # type: ignore[union-attr]
-        nn.init.normal_(layer.weight, std=0.1)  # type: ignore[arg-type]
-    full, hidden, around = (plane.requires_grad_(True) for plane in a_tile())
-    alpha, error = model(full, hidden, around)
+    model = Refiner(2).eval()
+    nn.init.normal_(model.finer[-1].weight, std=0.1)  # type: ignore[arg-type]
+    full, hidden = a_tile()
+    full.requires_grad_(True)
+    alpha, error = model(full, hidden)
     assert alpha.shape == error.shape == (1, 1, TILE, TILE)
-    corner = torch.autograd.grad(alpha[0, 0, 0, 0], (full, around))
-    reach, far = (int(torch.nonzero(grad.abs().sum((0, 1))).max()) for grad in corner)
-    assert reach <= 2 * HALO + 1
-    # The wider look reads as far to all sides as there is, and no farther.
-    assert far <= 2 * AROUND + 1
-    whole = torch.autograd.grad(model(full, hidden, around)[0].sum(), around)[0]
-    assert bool((whole.abs().sum((0, 1)) > 0).all())
+    (grad,) = torch.autograd.grad(alpha[0, 0, 0, 0], full)
+    reach = torch.nonzero(grad.abs().sum((0, 1)))
+    assert int(reach.max()) <= 2 * HALO + 1
 
 
 def test_an_untrained_refiner_leaves_the_coarse_matte() -> None:
-    full, *rest = a_tile(2)
-    found = Refiner(2, wider=16).eval()(full, *rest)
+    full, hidden = a_tile(2)
+    found = Refiner(2).eval()(full, hidden)
     for plane, out in zip((3, 7), found, strict=True):
         inner = full[:, plane, HALO:-HALO, HALO:-HALO].clamp(0.01, 0.99)
         assert torch.allclose(torch.sigmoid(out[:, 0]), inner, atol=1e-5)
