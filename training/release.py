@@ -2,7 +2,8 @@
 
 `python -m relume.training.release RUNS STAGE OUT [--cycles FOLDER]`
 
-With `--only NAME` one network is taken from the runs and the others are those that ship.
+With `--only NAME` one network is taken from the runs and the others are those that ship; with
+`--renew` the figures of those are written anew too, as all are measured together.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ def release(
     cycles: Path | None = None,
     limit: int = 24,
     only: str | None = None,
+    *,
+    renew: bool = False,
 ) -> dict[str, Any]:
     """Round, measure and export the networks that there are runs of.
 
@@ -63,6 +66,7 @@ def release(
         cycles: folder of path-traced views.
         limit: most test views.
         only: the one network to take from the runs.
+        renew: also write the networks that ship, with what is measured now.
 
     Returns:
         Figures by test set.
@@ -78,8 +82,7 @@ def release(
         figures["cycles"] = evaluate(cycles_cases(cycles), models)
     for name, found in figures.items():
         print(f"\n{name}: {table(found)}", flush=True)
-    for name in names:
-        told = record(runs / name)
+    for name in ALL if renew else names:
         own = {
             kind: {
                 key: round(value, 4)
@@ -88,18 +91,31 @@ def release(
             }
             for kind, found in figures.items()
         }
+        known = _told(name, runs / name, stage) if name in names else weights.manifest(name)
         export(
             name,
             models[name],
             folder=out,
-            hyperparameters=SETTINGS[name],
-            recipe=recipe(stage),
-            seed=told.seed,
-            steps=told.before + told.steps,
+            hyperparameters=known["hyperparameters"],
+            recipe=known["data"],
+            seed=known["seed"],
+            steps=known["steps"],
             figures=own,
-            command=_commands(name, runs / name),
+            command=known["command"],
         )
     return figures
+
+
+def _told(name: str, run: Path, stage: Path) -> dict[str, Any]:
+    """Return what a manifest says of how a network was made, of one that comes from a run."""
+    told = record(run)
+    return {
+        "hyperparameters": SETTINGS[name],
+        "data": recipe(stage),
+        "seed": told.seed,
+        "steps": told.before + told.steps,
+        "command": _commands(name, run),
+    }
 
 
 def _commands(name: str, run: Path) -> str:
@@ -124,8 +140,19 @@ def main() -> None:
     parser.add_argument("--cycles", type=Path)
     parser.add_argument("--limit", type=int, default=24)
     parser.add_argument("--only", choices=ALL)
+    parser.add_argument(
+        "--renew", action="store_true", help="also write what ships, with today's figures"
+    )
     given = parser.parse_args()
-    release(given.runs, given.stage, given.out, given.cycles, given.limit, given.only)
+    release(
+        given.runs,
+        given.stage,
+        given.out,
+        given.cycles,
+        given.limit,
+        given.only,
+        renew=given.renew,
+    )
 
 
 if __name__ == "__main__":

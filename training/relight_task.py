@@ -22,7 +22,7 @@ ALL = (*NAMES, "neural")
 
 SETTINGS: dict[str, dict[str, Any]] = {
     # Form is in the shading of a few pixels, which takes more layers where pixels still are.
-    "normals": {"side": 256, "blocks": (2, 2, 3, 4, 6)},
+    "normals": {"side": 256, "blocks": (2, 2, 2, 2, 4)},
     "albedo": {"side": 256, "leak": 0.1, "blocks": (2, 2, 3, 4, 6)},
     "transport": {"side": 256, "leak": 0.1},
     # Together within 1 % of the parameters of `transport`, so that the two can be compared.

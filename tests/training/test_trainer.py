@@ -261,8 +261,14 @@ def test_a_release_tells_the_steps_and_commands_of_what_it_began_with(
     ):
         monkeypatch.setattr(release, name, stand_in)
     monkeypatch.setattr(weights, "load", lambda name: Line().model())
-    monkeypatch.setattr(weights, "manifest", lambda name: {"command": "first"})
+    shipped = {"command": "first", "hyperparameters": {}, "data": {}, "seed": 3, "steps": 9}
+    monkeypatch.setattr(weights, "manifest", lambda name: shipped)
     release.release(tmp_path / "runs", tmp_path, tmp_path / "out")
+    assert not (tmp_path / "out" / "albedo.json").exists()
+    release.release(tmp_path / "runs", tmp_path, tmp_path / "out", renew=True)
+    renewed = json.loads((tmp_path / "out" / "albedo.json").read_text())
+    assert {key: renewed[key] for key in shipped} == shipped
+    assert renewed["figures"]["stage_test"] == {"views": 0.0}
     manifest = json.loads((tmp_path / "out" / "normals.json").read_text())
     assert (manifest["seed"], manifest["steps"]) == (PLAN.seed, 500 + 40)
     assert manifest["command"].startswith("first; second --shipped; ")
