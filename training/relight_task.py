@@ -206,7 +206,9 @@ def take_over(network: nn.Module, donor: nn.Module) -> None:
     rgb = 12
     with torch.no_grad():
         for key, value in target.items():
-            if key.startswith("unet.") and not key.startswith(("unet.stem.weight", "unet.head")):
+            elsewhere = key.startswith(("unet.stem.weight", "unet.head"))
+            # Blocks that the donor does not have begin near the identity.
+            if key.startswith("unet.") and key in source and not elsewhere:
                 value.copy_(source[key])
         stem, known = target["unet.stem.weight"], source["unet.stem.weight"]
         stem.zero_()

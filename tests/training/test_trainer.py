@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from relume import weights
 from relume.errors import InputError, UsageError
 from relume.image import Image
+from relume.networks.albedo import build as build_albedo
 from relume.networks.neural import build as build_neural
 from relume.shading.neural import neural_relight
 from relume.shading.types import EXPONENTS, HARMONICS, Transport
@@ -515,7 +516,9 @@ def test_losses_vanish_at_the_truth_and_grow_away_from_it() -> None:
 
 def test_a_network_takes_over_what_its_donor_sees() -> None:
     torch.manual_seed(6)
-    donor, network = build("normals"), build("albedo")
+    donor, deeper = build("normals"), build("albedo")
+    blocks = relight_task.SETTINGS["normals"]["blocks"]
+    network = build_albedo(**{**relight_task.SETTINGS["albedo"], "blocks": blocks})
     for block in network.modules():
         if hasattr(block, "leak"):
             block.leak = 0.0
@@ -528,6 +531,12 @@ def test_a_network_takes_over_what_its_donor_sees() -> None:
         seen = donor.unet(torch.cat((plate, alpha), 1))
         found = network.unet(torch.cat((plate, normals, alpha), 1))
     torch.testing.assert_close(found, seen)
+    # One with more blocks takes over what both have.
+    take_over(deeper, donor)
+    known, mine = donor.state_dict(), deeper.state_dict()
+    shared = [name for name in known if name in mine and name.startswith("unet.encoder")]
+    assert len(mine) > len(known) and shared
+    assert all(torch.equal(known[name], mine[name]) for name in shared)
 
 
 def test_training_and_relighting_agree_on_light(lit_root: Path, pool: Pool) -> None:
