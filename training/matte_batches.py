@@ -178,8 +178,7 @@ class Composer:
             if scene.clean is not None:
                 behind = resize(scene.clean, small, small)
             if hint is not None:
-                sure, clear = drawn(hint[None], small, small)
-                mark = torch.cat((sure, 1.0 - sure - clear), 1)[0]
+                mark = drawn(hint[None], small, small).marks[0]
             one = torch.ones_like(scene.plate[:1])
             clean = torch.zeros(4, side, side)
             if scene.clean is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,10 +15,8 @@ from relume.matting.cascade import (
     Frame,
     Octave,
     cut,
-    doubtful,
-    octave,
+    octaves,
     refine_octave,
-    sizes,
     windows,
 )
 from relume.matting.planes import resized
@@ -26,14 +25,18 @@ from relume.networks.refiner import ALPHA, HALO, TILE
 from relume.training.echo import mirrored
 from relume.training.matte_batches import Composer
 from relume.training.matte_losses import coarse_loss, matte_loss, trimap_classes
+from relume.training.trainer import moved
 
 HYPERPARAMETERS: dict[str, object] = {"hidden": 8, "depth": [4, 6, 4], "side": 320}
 """`side` is what did best on the validation split: 320 of 224, 272, 320, 376 and 440."""
 
 
-def fresh() -> MatteNet:
-    """Return an untrained network."""
-    return build(**HYPERPARAMETERS)  # type: ignore[arg-type]
+def fresh(start: MatteNet | None = None) -> MatteNet:
+    """Return an untrained network, or one that begins as `start` answers."""
+    network = build(**HYPERPARAMETERS)  # type: ignore[arg-type]
+    if start is not None:
+        take_over(network, start)
+    return network
 
 
 def take_over(network: MatteNet, donor: MatteNet) -> None:
@@ -97,10 +100,7 @@ class CoarseTask:
 
     def model(self) -> nn.Module:
         """Return a fresh network, or one that begins as `start` answers."""
-        model = fresh()
-        if self.start is not None:
-            take_over(model, self.start)
-        return model
+        return fresh(self.start)
 
     def batch(self, rng: np.random.Generator) -> dict[str, Tensor]:
         """Return about half a million pixels of composites."""
@@ -127,7 +127,7 @@ class CoarseTask:
                 rng = np.random.default_rng([12345, index])
                 self._fixed.append(self.held.batch(rng, (256, 256)))
         device = next(model.parameters()).device
-        return coarse_figures(model, [_moved(batch, device) for batch in self._fixed])
+        return coarse_figures(model, [moved(batch, device) for batch in self._fixed])
 
 
 def coarse_figures(model: MatteNet, batches: Sequence[Mapping[str, Tensor]]) -> dict[str, float]:
@@ -174,10 +174,8 @@ class RefineTask:
 
     def model(self) -> nn.Module:
         """Return the network with its coarse part loaded and frozen."""
-        model = fresh()
+        model = fresh(self.start)
         model.coarse.load_state_dict(self.coarse.state_dict())
-        if self.start is not None:
-            model.refiner.load_state_dict(self.start.refiner.state_dict())
         model.coarse.requires_grad_(False)
         return model
 
@@ -225,7 +223,7 @@ class RefineTask:
                 self._fixed.append(self.held.frames(np.random.default_rng([54321, index])))
         total = np.zeros(3)
         device = next(model.parameters()).device
-        for batch in (_moved(batch, device) for batch in self._fixed):
+        for batch in (moved(batch, device) for batch in self._fixed):
             seen = coarse_look(model, batch)
             *_, (at, tiles) = walk(model, batch, seen)
             if len(tiles):
@@ -242,10 +240,6 @@ class RefineTask:
         return {"mad": refined / pixels * 1e3, "before": coarse / pixels * 1e3}
 
 
-def _moved(batch: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-    return {name: value.to(device) for name, value in batch.items()}
-
-
 def _ordered(batch: Mapping[str, Tensor], rng: np.random.Generator) -> dict[str, Tensor]:
     return {**batch, "order": torch.from_numpy(rng.random(4096).astype(np.float32))}
 
@@ -259,7 +253,7 @@ def coarse_look(model: MatteNet, batch: Mapping[str, Tensor]) -> Seen:
 def walk(
     model: MatteNet, batch: Mapping[str, Tensor], seen: Seen
 ) -> Iterator[tuple[Octave, Tensor]]:
-    """Yield each octave of a batch of frames and its doubtful tiles, as mattes are refined.
+    """Return the octaves of a batch of frames and their doubtful tiles, as mattes are refined.
 
     Args:
         model: it refines what lies between, without gradients.
@@ -267,15 +261,7 @@ def walk(
         seen: what the coarse pass says of it.
     """
     frame = Frame(batch["plate"], seen.hidden, batch["clean"], batch["marks"])
-    alpha, error = seen.alpha, seen.error
-    height, width = frame.plate.shape[2:]
-    steps = sizes((height, width), (alpha.shape[2], alpha.shape[3]))
-    for size in steps:
-        at = octave(size, frame, alpha, error)
-        tiles = doubtful(at)
-        yield at, tiles
-        if size != steps[-1]:
-            alpha, error = settled(model, at, tiles).chunk(2, 1)
+    return octaves(frame, seen.alpha, seen.error, partial(settled, model))
 
 
 def settled(model: MatteNet, at: Octave, tiles: Tensor) -> Tensor:

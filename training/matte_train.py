@@ -23,7 +23,6 @@ from relume.training.matte_task import (
     RefineTask,
     blended,
     fresh,
-    take_over,
 )
 from relume.training.matte_views import stage_backgrounds, stage_subjects
 from relume.training.plan_options import plan_of, plan_options
@@ -101,9 +100,7 @@ def refine_task(
 def coarse_model(runs: Path, start: MatteNet | None = None) -> MatteNet:
     """Return the network as the coarse run left it; without a run, one that begins as `start`."""
     if start is not None and not (runs / "matte" / CHECKPOINT).exists():
-        network = fresh()
-        take_over(network, start)
-        return _checked(network)
+        return _checked(fresh(start))
     return _checked(averaged(fresh, runs / "matte"))
 
 

@@ -16,6 +16,7 @@ from relume.encoding import decode, encode
 from relume.training.batches import Batches, Recipe, stacked
 from relume.training.echo import mirrored
 from relume.training.lit import LitViews, pool
+from relume.training.trainer import moved
 
 NAMES = ("normals", "albedo", "transport")
 ALL = (*NAMES, "neural")
@@ -114,10 +115,7 @@ class RelightTask(ABC):
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Return means of the figures over the held-out pictures."""
         device = next(model.parameters()).device
-        found = [
-            self.figures(model, {key: value.to(device) for key, value in batch.items()})
-            for batch in self.held
-        ]
+        found = [self.figures(model, moved(batch, device)) for batch in self.held]
         return {key: float(np.mean([f[key] for f in found])) for key in (found or [{}])[0]}
 
     @abstractmethod

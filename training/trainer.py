@@ -135,6 +135,11 @@ def generator(seed: int, step: int) -> np.random.Generator:
     return np.random.default_rng([seed, step])
 
 
+def moved(batch: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    """Return a batch on a device."""
+    return {key: value.to(device, non_blocking=True) for key, value in batch.items()}
+
+
 def train(task: Task, folder: Path, plan: Plan) -> Result:
     """Train a network, going on from the checkpoint in `folder` where there is one.
 
@@ -238,6 +243,7 @@ class _Loop:
                 self._save()
                 saved = time.monotonic()
         batches.close()
+        # Nothing learnt is lost, whatever becomes of the last validation.
         self._save()
         self._validate()
         self._save()
@@ -290,7 +296,7 @@ class _Loop:
     def _advance(self, made: Mapping[str, Tensor]) -> dict[str, float]:
         """Take one step; a loss that is not finite skips it."""
         torch.manual_seed(self.plan.seed * 1_000_003 + self.step)
-        batch = {key: value.to(self.device, non_blocking=True) for key, value in made.items()}
+        batch = moved(made, self.device)
         rate = self._rate()
         for group in self.optimiser.param_groups:
             group["lr"] = rate
@@ -302,14 +308,13 @@ class _Loop:
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.plan.clip)
         skipped = not bool(torch.isfinite(norm))
+        self.step += 1
         if skipped:
             # The forward pass has put it into running statistics already.
             for buffer, before in zip(self.model.buffers(), kept, strict=True):
                 buffer.copy_(before)
         else:
             self.optimiser.step()
-        self.step += 1
-        if not skipped:
             self._average()
         report = {"loss": float(loss.detach()), **{k: float(v) for k, v in figures.items()}}
         return {**report, "norm": float(norm), "skipped": float(skipped)}

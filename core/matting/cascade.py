@@ -5,7 +5,9 @@ The training of the refiner walks the same octaves through the same functions.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from relume.matting.planes import drawn, resized
@@ -103,10 +105,8 @@ def octave(size: tuple[int, int], frame: Frame, alpha: Tensor, error: Tensor) ->
     clean, marks = frame.clean, frame.marks
     plate, cover = resized(frame.plate, height, width), resized(alpha, height, width)
     if marks is not None:
-        sure, clear = drawn(marks, height, width)
-        marks = torch.cat((sure, 1.0 - sure - clear), 1)
-        # What is drawn is there.
-        cover = torch.maximum(cover, sure) * (1.0 - clear)
+        mark = drawn(marks, height, width)
+        marks, cover = mark.marks, mark.over(cover)
     if clean is not None:
         clean = resized(clean, height, width)
     inside = fn.pad(torch.ones(1, 1, height, width, device=plate.device), beyond)
@@ -214,6 +214,27 @@ def refine_octave(model: Any, at: Octave, tiles: Tensor) -> Tensor:
     return out[:, :, :height, :width]
 
 
+def octaves(
+    frame: Frame, alpha: Tensor, error: Tensor, refine: Callable[[Octave, Tensor], Tensor]
+) -> Iterator[tuple[Octave, Tensor]]:
+    """Yield each octave and its doubtful tiles, M×3 picture, row and column; the plate's last.
+
+    Args:
+        frame: what to refine.
+        alpha: N×1×h×w matte of the coarse pass.
+        error: N×1×h×w its expected error.
+        refine: what goes on to the next octave; it answers as `refine_octave`.
+    """
+    height, width = frame.plate.shape[2:]
+    steps = sizes((height, width), (alpha.shape[2], alpha.shape[3]))
+    for size in steps:
+        at = octave(size, frame, alpha, error)
+        tiles = doubtful(at)
+        yield at, tiles
+        if size != steps[-1]:
+            alpha, error = refine(at, tiles).chunk(2, 1)
+
+
 def refine_all(model: Any, frame: Frame, alpha: Tensor, error: Tensor) -> Tensor:
     """Return the matte at the plate's size, N×1×H×W.
 
@@ -223,8 +244,8 @@ def refine_all(model: Any, frame: Frame, alpha: Tensor, error: Tensor) -> Tensor
         alpha: N×1×h×w matte of the coarse pass.
         error: N×1×h×w its expected error.
     """
-    height, width = frame.plate.shape[2:]
-    for size in sizes((height, width), (alpha.shape[2], alpha.shape[3])):
-        at = octave(size, frame, alpha, error)
-        alpha, error = refine_octave(model, at, doubtful(at)).chunk(2, 1)
-    return alpha
+    refine = partial(refine_octave, model)
+    # One octave is held at a time: they are large.
+    for at, tiles in octaves(frame, alpha, error, refine):
+        last = at, tiles
+    return refine(*last)[:, :1]

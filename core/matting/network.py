@@ -214,8 +214,8 @@ def _look(
             parts[1][:, :3] = encode(resized(planar(clean_plate.rgb), height, width) * gain)
             parts[1][:, 3] = 1.0
         if marks is not None:
-            sure, clear = drawn(torch.from_numpy(marks)[None], height, width)
-            parts[1][:, 4:5], parts[1][:, 5:6] = sure, 1.0 - sure - clear
+            mark = drawn(torch.from_numpy(marks)[None], height, width)
+            parts[1][:, 4:6] = mark.marks
             parts[1][:, 6] = 1.0
         padding = (0, -width % STRIDE, 0, -height % STRIDE)
         device = next(model.parameters()).device
@@ -223,8 +223,8 @@ def _look(
         out = look_around(model.coarse, inputs)
         alpha = out.alpha[:, :, :height, :width].cpu()
         if marks is not None:
-            # What is drawn is there: soft parts beside it may hang on it.
-            alpha = torch.maximum(alpha, sure) * (1.0 - clear)
+            # Soft parts beside what is drawn may hang on it.
+            alpha = mark.over(alpha)
         near = None
         if chosen is not None:
             spread = resized(torch.from_numpy(chosen)[None, None].float(), height, width)

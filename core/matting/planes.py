@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,20 +31,40 @@ def resized(x: Tensor, height: int, width: int) -> Tensor:
     )
 
 
-def drawn(marks: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """Return what marks, N×2×H×W, say at another size: certain foreground and certain background.
+class Drawn(NamedTuple):
+    """What marks say at a size; a pixel that is mixed of both or of unknown is neither.
+
+    Attributes:
+        sure: N×1×H×W, 1 where it certainly is foreground, else 0.
+        clear: N×1×H×W, 1 where it certainly is background, else 0.
+    """
+
+    sure: Tensor
+    clear: Tensor
+
+    @property
+    def marks(self) -> Tensor:
+        """N×2×H×W certain foreground and unknown."""
+        import torch
+
+        return torch.cat((self.sure, 1.0 - self.sure - self.clear), 1)
+
+    def over(self, alpha: Tensor) -> Tensor:
+        """Return N×1×H×W alpha with what is drawn in it: it is there, or not, whatever it was."""
+        return alpha.maximum(self.sure) * (1.0 - self.clear)
+
+
+def drawn(marks: Tensor, height: int, width: int) -> Drawn:
+    """Return what marks say at another size.
 
     Args:
-        marks: certain foreground and unknown.
+        marks: N×2×H×W certain foreground and unknown.
         height: rows wanted.
         width: columns wanted.
-
-    Returns:
-        0 and 1, N×1×height×width each; a pixel that is mixed of both or of unknown is neither.
     """
     mixed = resized(marks, height, width)
     sure = (mixed[:, :1] > 0.99).float()
-    return sure, (mixed.sum(1, keepdim=True) < 0.01).float()
+    return Drawn(sure, (mixed.sum(1, keepdim=True) < 0.01).float())
 
 
 def around(mask: NDArray[np.bool_], margin: int) -> tuple[slice, slice] | None:

@@ -40,7 +40,7 @@ class AlbedoNet(Guided):
             N×3×H×W (of the window), positive; `relume.encoding.decode` gives the albedo.
         """
         small = self.shrink(x, long_side)
-        coarse = self.look_around(x, long_side, window)
+        coarse = self.look_around(x, small, window, once=long_side is not None)
         plate = fine(x[:, :3], window)
         seen = fine(resize(small[:, :3], x.shape[-2], x.shape[-1]), window)
         share = torch.sigmoid(double(coarse[:, 3:4]))

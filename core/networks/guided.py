@@ -88,7 +88,7 @@ class Guided(nn.Module):
         return out[:, :, : height // 2, : width // 2]
 
     def look_around(
-        self, x: Tensor, long_side: int | None = None, window: Window | None = None
+        self, x: Tensor, small: Tensor, window: Window | None = None, *, once: bool = False
     ) -> Tensor:
         """Return coarse planes on the half-resolution grid of the full frame, cut to a window.
 
@@ -98,14 +98,15 @@ class Guided(nn.Module):
 
         Args:
             x: N×planes×H×W, the full frame.
-            long_side: of the only look, as in training; None for all looks at the network's own.
+            small: the frame as `shrink` gives it, for the first look.
             window: the part to answer for, in half-resolution pixels.
+            once: whether to look no more than that, as in training.
         """
-        if long_side is not None:
-            return self.enlarge(self.coarse(self.shrink(x, long_side)), x, window)
+        if once:
+            return self.enlarge(self.coarse(small), x, window)
         found: Tensor | None = None
         for scale in LOOKS:
-            seen = self.shrink(x, 2 * round(self.side * scale / 2))
+            seen = small if scale == 1.0 else self.shrink(x, 2 * round(self.side * scale / 2))
             plain, mirrored = self.coarse(seen), self.coarse(_turned(seen, self.turned))
             answers = plain[:, : self.answers] + _turned(
                 mirrored[:, : self.answers], self.turned_answers

@@ -223,14 +223,12 @@ def look_around(coarse: nn.Module, x: Tensor) -> Seen:
         alpha = torch.sigmoid(out.alpha.float())
         return grown(alpha), grown(trimap), grown(out.error), out.hidden.float()
 
-    alphas, trimaps, errors, hidden = zip(*(look(*each) for each in LOOKS), strict=True)
+    *looks, hidden = zip(*(look(*each) for each in LOOKS), strict=True)
+    alphas, trimaps, errors = (torch.stack(planes) for planes in looks)
     # Where two looks agree to the bit, the first of them counts, on any device.
-    order = torch.stack(alphas).argsort(dim=0, stable=True)
-    middle = order[len(LOOKS) // 2][None]
-    alpha = torch.stack(alphas).gather(0, middle)[0]
-    every = torch.stack(trimaps)
-    trimap = every.gather(0, middle.expand_as(every[:1]))[0]
-    return Seen(alpha, trimap, torch.stack(errors).mean(0), hidden[0])
+    middle = alphas.argsort(dim=0, stable=True)[len(LOOKS) // 2][None]
+    alpha, trimap = (x.gather(0, middle.expand_as(x[:1]))[0] for x in (alphas, trimaps))
+    return Seen(alpha, trimap, errors.mean(0), hidden[0])
 
 
 class MatteNet(nn.Module):

@@ -35,7 +35,8 @@ class NormalsNet(Guided):
         Returns:
             N×3×H×W (of the window) unit vectors, +X right, +Y up, +Z to the camera.
         """
-        coarse = self.look_around(x, long_side, window)
+        small = self.shrink(x, long_side)
+        coarse = self.look_around(x, small, window, once=long_side is not None)
         raw = double(coarse[:, :3]) + self.correct(x, coarse, window)
         # An untrained network faces the camera.
         facing = torch.cat((raw[:, :2], raw[:, 2:] + 1.0), 1)

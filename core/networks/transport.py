@@ -51,7 +51,8 @@ class TransportNet(Guided):
             N×21×H/2×W/2 (of the window): weight of D(N), near 1 and positive; weights of S_n(R),
             small and positive; signed weights of the environment's harmonics to order 3.
         """
-        coarse = self.look_around(x, long_side, window)
+        small = self.shrink(x, long_side)
+        coarse = self.look_around(x, small, window, once=long_side is not None)
         raw = coarse[:, :COEFFICIENTS] + self.correct(x, coarse, window)
         return torch.cat(
             (
