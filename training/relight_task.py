@@ -21,10 +21,13 @@ from relume.training.trainer import moved
 NAMES = ("normals", "albedo", "transport")
 ALL = (*NAMES, "neural")
 
+WIDE = (32, 48, 64, 128, 192)
+"""Channels where the picture is small: what they cost is parameters, and hardly any time."""
+
 SETTINGS: dict[str, dict[str, Any]] = {
     # Form is in the shading of a few pixels, which takes more layers where pixels still are.
-    "normals": {"side": 256, "blocks": (2, 2, 2, 2, 4)},
-    "albedo": {"side": 256, "leak": 0.1, "blocks": (2, 2, 3, 4, 6)},
+    "normals": {"side": 256, "channels": WIDE, "blocks": (2, 2, 2, 3, 5)},
+    "albedo": {"side": 256, "channels": WIDE, "leak": 0.1, "blocks": (2, 2, 3, 4, 6)},
     "transport": {"side": 256, "leak": 0.1},
     # Together within 1 % of the parameters of `transport`, so that the two can be compared.
     "neural": {
@@ -79,14 +82,10 @@ class RelightTask(ABC):
         self.held = [stacked(samples[k : k + 4]) for k in range(0, len(samples), 4)]
 
     def model(self) -> nn.Module:
-        """Return a network to train: the start's weights, or the donor's body, or all fresh.
-
-        Blocks that the start does not have begin near the identity, so a network can grow.
-        """
+        """Return a network to train: grown from the start, with the donor's body, or fresh."""
         network = build(self.name)
         if self.start is not None:
-            left = network.load_state_dict(self.start.state_dict(), strict=False)
-            assert not left.unexpected_keys
+            grow(network, self.start)
         elif self.donor is not None:
             take_over(network, self.donor)
         return network
@@ -193,6 +192,24 @@ def known(batch: Mapping[str, Tensor]) -> Tensor:
     return batch["alpha"] * (batch["matte"] > 0)
 
 
+def grow(network: nn.Module, start: nn.Module) -> None:
+    """Make a network answer what a smaller one answers, with more channels and blocks to learn in.
+
+    The smaller network's numbers go into the first corner of each tensor; what it knows reads
+    nothing of the channels that are new. Blocks that it does not have begin near the identity.
+
+    Source: Chen et al. 2016, Net2Net, section 2.4, with fresh channels in place of copies.
+    """
+    target, source = network.state_dict(), start.state_dict()
+    assert source.keys() <= target.keys()
+    with torch.no_grad():
+        for key, known in source.items():
+            value = target[key]
+            if value.ndim > 1:
+                value[: known.shape[0], known.shape[1] :] = 0.0
+            value[tuple(slice(size) for size in known.shape)] = known
+
+
 def take_over(network: nn.Module, donor: nn.Module) -> None:
     """Start a network's U-Net from one that has learnt to see the same pictures.
 
@@ -205,8 +222,9 @@ def take_over(network: nn.Module, donor: nn.Module) -> None:
     with torch.no_grad():
         for key, value in target.items():
             elsewhere = key.startswith(("unet.stem.weight", "unet.head"))
-            # Blocks that the donor does not have begin near the identity.
-            if key.startswith("unet.") and key in source and not elsewhere:
+            # Blocks that the donor does not have begin near the identity, other widths afresh.
+            same = key in source and source[key].shape == value.shape
+            if key.startswith("unet.") and same and not elsewhere:
                 value.copy_(source[key])
         stem, known = target["unet.stem.weight"], source["unet.stem.weight"]
         stem.zero_()

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from relume.errors import InputError
 from relume.files import replacing
+from relume.training.muon import Muon
 
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.jsonl"
@@ -71,9 +72,9 @@ class Plan:
         minutes: wall-clock minutes in all, summed over resumed runs; the schedule then follows
             the clock, and only the data drawn at a step stays reproducible.
         seed: of the initial weights, and with the step number of every batch.
-        rate: peak learning rate of AdamW; None for the task's own `rate`, or 2e-3.
+        rate: peak learning rate; None for the task's own `rate`, or 2e-3.
         warm_up: steps of linear growth to the peak.
-        weight_decay: of AdamW.
+        weight_decay: of the optimiser, decoupled from the gradient.
         clip: greatest gradient norm.
         ema: decay of the averaged weights, which are the ones validated and exported.
         threads: torch threads; bit-identical results need the same number.
@@ -207,11 +208,11 @@ class _Loop:
         folder.mkdir(parents=True, exist_ok=True)
         self.model = self._place(task.model())
         self.average = copy.deepcopy(self.model).eval()
-        self.optimiser = torch.optim.AdamW(
-            self.model.parameters(),
+        self.optimiser = Muon(
+            self.model.named_parameters(),
             lr=self.rate,
-            betas=(0.9, 0.99),
             weight_decay=plan.weight_decay,
+            half=self.half,
         )
         self.step = 0
         self.before = int(getattr(task, "before", 0))
@@ -368,6 +369,12 @@ class _Loop:
             raise ValueError(
                 f"the checkpoint in {self.folder} was trained with seed {state['seed']}, "
                 f"not {self.plan.seed}"
+            )
+        if any("orthogonal" not in group for group in state["optimiser"]["param_groups"]):
+            raise InputError(
+                "the checkpoint is of an earlier release, which trained with another optimiser",
+                file=str(self.folder / CHECKPOINT),
+                way_out="Train in another folder, with --shipped to go on from the shipped weights",
             )
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])

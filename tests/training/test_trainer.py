@@ -30,7 +30,7 @@ from relume.training.lights import HEIGHT, Pool, lamp, small_lamp, studio
 from relume.training.lit import LitViews, light, light_folder, read_lit, write_lit
 from relume.training.neural_task import NeuralTask, draw, levels, sampled
 from relume.training.oracles import fitted
-from relume.training.relight_task import build, take_over
+from relume.training.relight_task import build, grow, take_over
 from relume.training.stage import environment
 from relume.training.stage.dataset import View, write_view
 from relume.training.stage.lighting import prepare, relit
@@ -175,6 +175,15 @@ def test_a_mirrored_picture_of_a_sphere_is_a_sphere() -> None:
 def test_a_checkpoint_is_whole_or_absent(tmp_path: Path) -> None:
     train(Line(), tmp_path, PLAN)
     assert sorted(path.name for path in tmp_path.iterdir()) == [CHECKPOINT, LOG]
+
+
+def test_a_checkpoint_of_another_optimiser_is_refused(tmp_path: Path) -> None:
+    train(Line(), tmp_path, PLAN)
+    state = torch.load(tmp_path / CHECKPOINT, weights_only=True)
+    state["optimiser"] = torch.optim.AdamW(Line().model().parameters()).state_dict()
+    torch.save(state, tmp_path / CHECKPOINT)
+    with pytest.raises(InputError, match="another optimiser"):
+        train(Line(), tmp_path, PLAN)
 
 
 class Begun(Line):
@@ -516,7 +525,7 @@ def test_losses_vanish_at_the_truth_and_grow_away_from_it() -> None:
 
 def test_a_network_takes_over_what_its_donor_sees() -> None:
     torch.manual_seed(6)
-    donor, deeper = build("normals"), build("albedo")
+    donor, other = build("normals"), build("transport")
     blocks = relight_task.SETTINGS["normals"]["blocks"]
     network = build_albedo(**{**relight_task.SETTINGS["albedo"], "blocks": blocks})
     for block in network.modules():
@@ -531,12 +540,39 @@ def test_a_network_takes_over_what_its_donor_sees() -> None:
         seen = donor.unet(torch.cat((plate, alpha), 1))
         found = network.unet(torch.cat((plate, normals, alpha), 1))
     torch.testing.assert_close(found, seen)
-    # One with more blocks takes over what both have.
-    take_over(deeper, donor)
-    known, mine = donor.state_dict(), deeper.state_dict()
-    shared = [name for name in known if name in mine and name.startswith("unet.encoder")]
-    assert len(mine) > len(known) and shared
+    # One of another size takes over the blocks that are the same.
+    take_over(other, donor)
+    known, mine = donor.state_dict(), other.state_dict()
+    shared = [
+        name
+        for name in known
+        if name.startswith("unet.encoder")
+        and name in mine
+        and mine[name].shape == known[name].shape
+    ]
+    assert 0 < len(shared) < len(known)
     assert all(torch.equal(known[name], mine[name]) for name in shared)
+
+
+def test_a_network_grows_from_a_smaller_one() -> None:
+    torch.manual_seed(7)
+    small = build_albedo(channels=(8, 12, 16, 20, 24), blocks=(1, 1, 1, 1, 1)).eval()
+    wider = build_albedo(channels=(8, 12, 16, 28, 40), blocks=(1, 1, 1, 1, 1)).eval()
+    deeper = build_albedo(channels=(8, 12, 16, 28, 40), blocks=(1, 2, 1, 1, 3)).eval()
+    x = torch.rand(1, 7, 64, 96)
+    with torch.no_grad():
+        fresh = wider(x)
+        grow(wider, small)
+        grow(deeper, small)
+        torch.testing.assert_close(wider(x), small(x))
+        # Blocks of its own begin near the identity.
+        away = (deeper(x) - small(x)).abs().mean()
+        assert away < 0.2 * (fresh - small(x)).abs().mean()
+    # All of it learns.
+    wider(x, 96).square().mean().backward()
+    assert all(
+        p.grad is not None and p.grad.abs().max() > 0 for p in wider.unet.encoder.parameters()
+    )
 
 
 def test_training_and_relighting_agree_on_light(lit_root: Path, pool: Pool) -> None:
