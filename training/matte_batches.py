@@ -26,7 +26,7 @@ from relume.training.matte_subjects import Subject, Subjects, proportions, warp
 SMALL = ((160, 160), (192, 160), (128, 224), (192, 192))
 """Frame sizes to begin with: many small pictures teach what a person is in less time."""
 
-LARGE = ((256, 256), (256, 256), (320, 224), (192, 320), (352, 352), (288, 512))
+LARGE = ((256, 256), (320, 224), (192, 320), (352, 352), (288, 512), (384, 384), (320, 576))
 """Frame sizes to end with: about what the coarse pass sees of a plate, and larger."""
 
 FRAMES = (
@@ -40,6 +40,9 @@ FRAMES = (
     (512, 160),
 )
 """Sides of frames that the refiner learns from, and those at which the coarse pass sees them."""
+
+NEAR = 0.35
+"""Share of coarse pictures that are as the camera took them; others are shrunk from larger ones."""
 
 _OVERLAP = 3.0
 """Frame pixels by which a side that the view cuts reaches beyond the frame, for resampling."""
@@ -102,8 +105,16 @@ class Composer:
         self._subjects, self._backgrounds = subjects, backgrounds
         self._options, self._shapes = options or SceneOptions(), shapes
 
-    def scene(self, rng: Rng, height: int, width: int) -> Scene:
-        """Return one composite of the given size."""
+    def scene(self, rng: Rng, height: int, width: int, shrunk: float = 1.0) -> Scene:
+        """Return one composite of the given size.
+
+        Args:
+            rng: random numbers.
+            height: in pixels.
+            width: in pixels.
+            shrunk: how many pixels of the camera's one pixel is the mean of, along a side: what is
+                fine in a photograph is gone from it.
+        """
         background = self._backgrounds.draw(rng, height, width)
         if rng.random() < 0.5:
             background = blur(background, float(rng.gamma(1.5, 1.5)) * width / 256)
@@ -134,19 +145,24 @@ class Composer:
         plate = front + background * (1 - alpha)
         straight = front / alpha.clamp(min=0.02)
         if rng.random() < 0.3:
-            sigma = float(rng.uniform(0.3, 1.2)) * min(height, width) / 256
+            sigma = float(rng.uniform(0.3, 1.2)) * min(height, width) / 256 / shrunk
             plate, alpha = blur(plate, sigma), blur(alpha[None], sigma)[0]
             clean = None if clean is None else blur(clean, sigma)
         gain = 0.18 / max(log_mean(plate), 0.005) * float(np.exp(rng.normal(0, 0.35)))
         contrast = (encode(straight * gain) - encode(background * gain)).abs().mean(0)
-        plate, clean = photograph(plate * gain, None if clean is None else clean * gain, rng)
+        clean = None if clean is None else clean * gain
+        plate, clean = photograph(plate * gain, clean, rng, shrunk)
         return Scene(plate, alpha.clamp(0, 1), contrast, clean)
 
     def batch(self, rng: Rng, shape: tuple[int, int] | None = None) -> dict[str, Tensor]:
         """Return coarse inputs N×10×H×W and targets alpha, contrast N×1×H×W, guide N×3×H×W."""
         height, width = shape or self._shapes[int(rng.integers(len(self._shapes)))]
         count = max(1, BATCH_PIXELS // (height * width))
-        scenes = [self.scene(rng, height, width) for _ in range(count)]
+        # The coarse pass mostly sees plates of several times its size.
+        shrunk = [
+            1.0 if rng.random() < NEAR else float(rng.uniform(1.5, 6.0)) for _ in range(count)
+        ]
+        scenes = [self.scene(rng, height, width, times) for times in shrunk]
         guides = [guide(scene.alpha, rng, self._options.guides) for scene in scenes]
         inputs = torch.stack(
             [
@@ -285,17 +301,21 @@ def _desk(
     return background + (thing - background) * mask, front * (1 - mask), alpha * (1 - mask)
 
 
-def photograph(plate: Tensor, clean: Tensor | None, rng: Rng) -> tuple[Tensor, Tensor | None]:
+def photograph(
+    plate: Tensor, clean: Tensor | None, rng: Rng, shrunk: float = 1.0
+) -> tuple[Tensor, Tensor | None]:
     """Return plate and clean plate as a camera would deliver them.
 
     White balance and tone are common to both; noise, a small move, exposure drift and shadows are
     not. Half of the cameras clip and quantise to 8 bits as web photographs do, and some compress.
+    A picture that has been shrunk has less noise, finer codes and no blocks left.
     """
     white = torch.from_numpy(np.exp(rng.normal(0, 0.12, 3)).astype("f4"))[:, None, None]
     gamma = float(np.exp(rng.normal(0.0, 0.18)))
     display = rng.random() < 0.5
     quality = float(rng.uniform(0.01, 0.06)) if display and rng.random() < 0.5 else 0.0
-    shot, read = 0.012 * rng.random() ** 2 * 4, 0.004 * rng.random() ** 2
+    quality, codes = (quality, 255) if shrunk == 1.0 else (0.0, round(255 * shrunk))
+    shot, read = 0.012 * rng.random() ** 2 * 4 / shrunk, 0.004 * rng.random() ** 2 / shrunk
     lift = float(rng.normal(0, 0.004)) if rng.random() < 0.2 else 0.0
     top = float(np.exp(rng.uniform(np.log(0.8), np.log(2.0))))
 
@@ -312,7 +332,7 @@ def photograph(plate: Tensor, clean: Tensor | None, rng: Rng) -> tuple[Tensor, T
             code = (picture / top).clamp(0, 1) ** (1 / 2.2)
             if quality:
                 code = compress(code, quality)
-            picture = (torch.round(code.clamp(0, 1) * 255) / 255) ** 2.2 * top
+            picture = (torch.round(code.clamp(0, 1) * codes) / codes) ** 2.2 * top
         return picture
 
     if clean is not None:

@@ -23,11 +23,17 @@ from relume.matting.planes import resized
 from relume.networks.matte import UNKNOWN, MatteNet, Residual, Seen, build, look_around
 from relume.networks.refiner import ALPHA, HALO, TILE
 from relume.training.echo import mirrored
+from relume.training.growth import grow
 from relume.training.matte_batches import Composer
 from relume.training.matte_losses import coarse_loss, matte_loss, trimap_classes
 from relume.training.trainer import moved
 
-HYPERPARAMETERS: dict[str, object] = {"hidden": 8, "depth": [4, 6, 4], "side": 320}
+HYPERPARAMETERS: dict[str, object] = {
+    "hidden": 8,
+    "depth": [4, 6, 4],
+    "side": 320,
+    "channels": [128, 192],
+}
 """`side` is what did best on the validation split: 320 of 224, 272, 320, 376 and 440."""
 
 
@@ -40,13 +46,13 @@ def fresh(start: MatteNet | None = None) -> MatteNet:
 
 
 def take_over(network: MatteNet, donor: MatteNet) -> None:
-    """Let a network begin with the answers of one whose coarse pass has as many blocks or fewer.
+    """Let a network begin with the answers of one whose coarse pass is as large or smaller.
 
     Further blocks begin as the identity: the last scale of their residual is zero.
     """
     network.refiner.load_state_dict(donor.refiner.state_dict())
-    mine, known = network.coarse.state_dict(), donor.coarse.state_dict()
-    network.coarse.load_state_dict(mine | known)
+    grow(network.coarse, donor.coarse)
+    known = donor.coarse.state_dict()
     for name, part in network.coarse.named_modules():
         if isinstance(part, Residual) and f"{name}.body.0.0.weight" not in known:
             nn.init.zeros_(part.body[-1].weight)  # type: ignore[arg-type]
@@ -62,7 +68,7 @@ def blended(network: MatteNet, donor: MatteNet, share: float) -> MatteNet:
 
     Args:
         network: what began as the donor; its refiner stays.
-        donor: as many blocks or fewer.
+        donor: as large or smaller.
         share: of the network, 0 to 1.
     """
     out, start = copy.deepcopy(network), copy.deepcopy(network)

@@ -16,6 +16,9 @@ from relume.training.matte_subjects import Subject, Subjects
 from relume.training.stage import environment as environments
 from relume.training.stage.dataset import list_views
 
+OFTEN = 5
+"""How often at most a view of a small folder is met for each of a large one's."""
+
 
 def lit_subject(view: LitView, rng: Rng) -> Subject:
     """Return a view under one of its lights, or under the sum of two: light is linear."""
@@ -41,7 +44,8 @@ class StageSubjects:
     """The lit views of one split, rescanned as they are made.
 
     Args:
-        roots: folders of `relume.training.lit`.
+        roots: folders of `relume.training.lit`; the smaller a folder, the more often each of its
+            views is met, up to `OFTEN` times as often as those of the largest.
         split: `train`, `val` or `test`.
     """
 
@@ -53,7 +57,13 @@ class StageSubjects:
     def count(self) -> int:
         """Return how many views there are; looks at the disk at most once a minute."""
         if self._scanned is None or time.monotonic() - self._scanned > 60.0:
-            self._paths = [p for root in self._roots for p in list_views(root, self._split)]
+            folders = [list_views(root, self._split) for root in self._roots]
+            most = max((len(folder) for folder in folders), default=0)
+            self._paths = [
+                path
+                for folder in folders
+                for path in folder * min(OFTEN, most // max(len(folder), 1))
+            ]
             self._scanned = time.monotonic()
         return len(self._paths)
 

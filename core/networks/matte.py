@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -121,11 +122,18 @@ class CoarseNet(nn.Module):
     Args:
         hidden: features handed to the refiner.
         depth: blocks at 1/8, 1/16 and 1/32.
+        channels: at 1/16 and 1/32.
     """
 
-    def __init__(self, hidden: int = 8, depth: tuple[int, int, int] = (2, 3, 3)) -> None:
+    def __init__(
+        self,
+        hidden: int = 8,
+        depth: tuple[int, int, int] = (2, 3, 3),
+        channels: tuple[int, int] = (88, 128),
+    ) -> None:
         super().__init__()
         self.hidden = hidden
+        middle, last = channels
         self.stem = _conv(INPUTS, 24, 3, 2)
         self.quarter = nn.Sequential(
             Residual(24, 32, stride=2, grow=2, fused=True), Residual(32, 32, grow=2)
@@ -135,15 +143,15 @@ class CoarseNet(nn.Module):
             *(Residual(48, 48, kernel=5) for _ in range(depth[0])),
         )
         self.sixteenth = nn.Sequential(
-            Residual(48, 88, stride=2, grow=4),
-            *(Residual(88, 88, kernel=5) for _ in range(depth[1])),
+            Residual(48, middle, stride=2, grow=4),
+            *(Residual(middle, middle, kernel=5) for _ in range(depth[1])),
         )
         self.last = nn.Sequential(
-            Residual(88, 128, stride=2, grow=4),
-            *(Residual(128, 128, kernel=5) for _ in range(depth[2])),
+            Residual(middle, last, stride=2, grow=4),
+            *(Residual(last, last, kernel=5) for _ in range(depth[2])),
         )
-        self.context = Context(128, 96)
-        self.up16 = _conv(96 + 88, 64, 3)
+        self.context = Context(last, 96)
+        self.up16 = _conv(96 + middle, 64, 3)
         self.up8 = _conv(64 + 48, 48, 3)
         self.up4 = _conv(48 + 32, 32, 3)
         # The input enters again as 2×2 blocks, so that the full-size heads have seen every pixel
@@ -239,23 +247,32 @@ class MatteNet(nn.Module):
         depth: blocks of the coarse network at 1/8, 1/16 and 1/32.
         side: of the square of as many pixels as the frames that the coarse pass does best on; it
             depends on how large those of its training were.
+        channels: of the coarse network at 1/16 and 1/32.
     """
 
     def __init__(
-        self, hidden: int = 8, depth: tuple[int, int, int] = (2, 3, 3), side: int = 512
+        self,
+        hidden: int = 8,
+        depth: tuple[int, int, int] = (2, 3, 3),
+        side: int = 512,
+        channels: tuple[int, int] = (88, 128),
     ) -> None:
         super().__init__()
         self.side = side
-        self.coarse = CoarseNet(hidden, depth)
+        self.coarse = CoarseNet(hidden, depth, channels)
         self.refiner = Refiner(hidden)
 
 
 def build(
-    hidden: int = 8, depth: tuple[int, int, int] | list[int] = (2, 3, 3), side: int = 512
+    hidden: int = 8,
+    depth: Sequence[int] = (2, 3, 3),
+    side: int = 512,
+    channels: Sequence[int] = (88, 128),
 ) -> MatteNet:
     """Return the network of the given size, as a manifest's hyperparameters name it."""
     first, second, third = depth
-    return MatteNet(hidden, (first, second, third), side)
+    middle, last = channels
+    return MatteNet(hidden, (first, second, third), side, (middle, last))
 
 
 def settle(alpha: Tensor, trimap: Tensor | None = None) -> Tensor:

@@ -80,7 +80,7 @@ def test_composition_happens_in_linear_light(monkeypatch: pytest.MonkeyPatch) ->
     front = Subject(torch.full((3, 8, 8), 0.5), torch.full((8, 8), 0.25), torch.zeros(8, 8))
     whole = (torch.full((3, 8, 8), 0.5 * 0.25), torch.full((8, 8), 0.25))
     monkeypatch.setattr(matte_batches, "warp", lambda *a: whole)
-    monkeypatch.setattr(matte_batches, "photograph", lambda plate, clean, r: (plate, clean))
+    monkeypatch.setattr(matte_batches, "photograph", lambda plate, clean, *_: (plate, clean))
     made = Composer(
         Subjects(scenes([front]), lambda: 1, drawn=0.0),
         Backgrounds([], []),
