@@ -19,17 +19,19 @@ class AlbedoTask(Later):
     def loss(
         self, model: nn.Module, batch: Mapping[str, Tensor]
     ) -> tuple[Tensor, dict[str, float | Tensor]]:
-        """Encoded colour, edges, and colour up to a gain."""
+        """Encoded colour and edges; linear colour up to a gain; regions beside each other."""
         found = model(albedo_input(batch, self.normals(batch)), long_side(batch)).float()
         truth = encode(batch["albedo"])
         weight = losses.balance(batch["labels"], known(batch))
         colour = losses.weighted_mean((found - truth).abs(), weight)
         edges = losses.gradient(found, truth, weight)
-        relative = losses.scale_invariant(found, truth, weight)
-        return colour + 3.0 * edges + relative, {
+        linear = losses.linear(decode(found), batch["albedo"], known(batch))
+        regions = losses.regions(found, truth, known(batch))
+        return colour + 1.5 * edges + 3.0 * linear + regions, {
             "colour": colour.detach(),
             "edges": edges.detach(),
-            "relative": relative.detach(),
+            "linear": linear.detach(),
+            "regions": regions.detach(),
         }
 
     def figures(self, model: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, float]:

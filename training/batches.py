@@ -14,6 +14,7 @@ from torch.nn import functional as fn
 from relume.exposure import LUMINANCE, anchor_of
 from relume.training.lights import HEIGHT, Pool
 from relume.training.lit import LitView, LitViews
+from relume.training.stage.lighting import strand_reflectance
 
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
@@ -70,16 +71,16 @@ class Batches:
         frame = (
             Frame.random(view, rng, recipe.size) if recipe.spoil else Frame.whole(view, recipe.size)
         )
-        dye = _dye(view, rng) if recipe.spoil else np.ones((len(view.index), 3), np.float32)
+        dye = Dye.random(view, rng) if recipe.spoil else Dye.none(view)
         plate = np.zeros((*view.alpha.shape, 3), np.float32)
         gains = self._gains(view, rng)
         picture = sum(
-            gain * (view.diffuse[place] * dye + view.specular[place])
+            gain * (view.diffuse[place] * dye.body + view.specular[place] * dye.shine)
             for place, gain in gains.items()
         )
         plate.reshape(-1, 3)[view.index] = picture
         albedo = view.albedo.copy()
-        albedo.reshape(-1, 3)[view.index] *= dye
+        albedo.reshape(-1, 3)[view.index] *= dye.albedo
         planes = np.concatenate([plate, view.normals, albedo], -1)
         alpha, straight = frame.cut(planes, view.alpha)
         foreground, normals, albedo_plane = straight[:3], straight[3:6], straight[6:]
@@ -88,7 +89,7 @@ class Batches:
         length = (normals * normals).sum(0, keepdim=True).sqrt().clamp_min(1e-6)
         normals = normals / length * (alpha > 0)
         true = self._scenery(view, gains)
-        if true is None or (recipe.spoil and rng.random() < 0.25):
+        if true is None or (recipe.spoil and rng.random() < 0.15):
             backdrop = self._backdrop(foreground, alpha, rng)
         else:
             backdrop = true
@@ -152,7 +153,7 @@ class Batches:
         rgb = torch.from_numpy(np.ascontiguousarray(patch.transpose(2, 0, 1), np.float32))
         return fn.interpolate(rgb[None], (size, size), mode="bilinear", align_corners=True)[0]
 
-    def _judge(self, view: LitView, frame: Frame, dye: F32, rng: Rng) -> dict[str, Tensor]:
+    def _judge(self, view: LitView, frame: Frame, dye: Dye, rng: Rng) -> dict[str, Tensor]:
         """Return truth under several lights at random points."""
         recipe = self.recipe
         inside = frame.inside(view.index)
@@ -160,8 +161,8 @@ class Batches:
         rows = rows[rng.integers(len(rows), size=recipe.points)]
         places = rng.permutation(len(view.lamps))[: recipe.lights]
         lamps = [self.pool[int(view.lamps[place])] for place in places]
-        diffuse = view.diffuse[places][:, rows] * dye[rows]
-        specular = view.specular[places][:, rows].astype(np.float32)
+        diffuse = view.diffuse[places][:, rows] * dye.body[rows]
+        specular = view.specular[places][:, rows] * dye.shine[rows]
         # Each light is judged at a sensible exposure, some stops to either side.
         level = ((diffuse + specular) @ np.array(LUMINANCE, np.float32)).mean(1)
         gain = 0.18 * 2.0 ** rng.uniform(-1.0, 1.5, len(places)) / np.maximum(level, 1e-4)
@@ -188,7 +189,8 @@ class Batches:
         if recipe.pictures:
             lit = np.zeros((view.alpha.size, recipe.pictures, 3), np.float32)
             for k, place in enumerate(places[: recipe.pictures]):
-                lit[view.index, k] = (view.diffuse[place] * dye + view.specular[place]) * gain[k]
+                body, shine = view.diffuse[place] * dye.body, view.specular[place] * dye.shine
+                lit[view.index, k] = (body + shine) * gain[k]
             _, straight = frame.cut(lit.reshape(*view.alpha.shape, -1), view.alpha)
             found["lit"] = straight.view(recipe.pictures, 3, *straight.shape[1:])
         return found
@@ -219,9 +221,13 @@ class Frame:
 
     @classmethod
     def random(cls, view: LitView, rng: Rng, size: int) -> Frame:
-        """Return a window from half to one and a half times the view, often on the subject."""
+        """Return a window from half to one and a half times the view, often on the subject.
+
+        What lies outside the view is missing, so most windows are hardly larger.
+        """
         height, width = view.alpha.shape
-        side = max(height, width) * float(np.exp(rng.uniform(np.log(0.5), np.log(1.5))))
+        largest = 1.1 if rng.random() < 0.8 else 1.5
+        side = max(height, width) * float(np.exp(rng.uniform(np.log(0.5), np.log(largest))))
         pixel = int(view.index[int(rng.integers(len(view.index)))])
         target = np.array([pixel % width, pixel // width], np.float32)
         middle = np.array([width / 2, height / 2], np.float32)
@@ -303,17 +309,57 @@ class Frame:
         return fn.grid_sample(values, self._grid(), mode="nearest", align_corners=False)[0]
 
 
-def _dye(view: LitView, rng: Rng) -> F32:
-    """Return P×3 factors that recolour cloth, hair and skin, the latter two with restraint."""
-    labels = view.labels.reshape(-1)[view.index]
-    dye = np.ones((len(labels), 3), np.float32)
-    for label, stops, hue in ((_SKIN, 0.3, 0.05), (_HAIR, 0.7, 0.1), (_CLOTH, 1.2, 0.4)):
-        factor = 2.0 ** rng.uniform(-stops, stops) * np.exp(rng.normal(0.0, hue, 3))
-        here = labels == label
-        if here.any():
-            brightest = np.percentile(view.albedo.reshape(-1, 3)[view.index[here]], 95)
-            dye[here] = np.minimum(factor, 0.9 / max(float(brightest), 1e-3))
-    return dye
+@dataclass(frozen=True, slots=True, eq=False)
+class Dye:
+    """Factors that recolour a view, P×3 each.
+
+    Attributes:
+        albedo: on the albedo.
+        body: on the diffuse part of every picture.
+        shine: on its specular part.
+    """
+
+    albedo: F32
+    body: F32
+    shine: F32
+
+    @classmethod
+    def none(cls, view: LitView) -> Dye:
+        """Return factors that change nothing."""
+        ones = np.ones((len(view.index), 3), np.float32)
+        return cls(ones, ones, ones)
+
+    @classmethod
+    def random(cls, view: LitView, rng: Rng) -> Dye:
+        """Return factors that recolour cloth, hair and skin, the latter two with restraint."""
+        labels = view.labels.reshape(-1)[view.index]
+        albedo = view.albedo.reshape(-1, 3)[view.index]
+        dye = np.ones_like(albedo)
+        for label, stops, hue in ((_SKIN, 0.3, 0.05), (_HAIR, 0.7, 0.1), (_CLOTH, 1.2, 0.4)):
+            factor = 2.0 ** rng.uniform(-stops, stops) * np.exp(rng.normal(0.0, hue, 3))
+            here = labels == label
+            if here.any():
+                brightest = np.percentile(albedo[here], 95)
+                dye[here] = np.minimum(factor, 0.9 / max(float(brightest), 1e-3))
+        return cls.of(dye, albedo, labels == _HAIR)
+
+    @classmethod
+    def of(cls, dye: F32, albedo: F32, hair: NDArray[np.bool_]) -> Dye:
+        """Return what an albedo times `dye` does to a picture.
+
+        Light that crosses strands is coloured by the root of their albedo, and most of what shines
+        in hair has crossed one.
+
+        Args:
+            dye: P×3 factors.
+            albedo: P×3 before.
+            hair: P.
+        """
+        body, shine = dye.copy(), np.ones_like(dye)
+        before = np.maximum(albedo[hair], 1e-6)
+        body[hair] = strand_reflectance(before * dye[hair]) / strand_reflectance(before)
+        shine[hair] = np.sqrt(dye[hair])
+        return cls(dye, body, shine)
 
 
 def _level(foreground: Tensor, alpha: Tensor) -> float:
@@ -337,10 +383,10 @@ def _plate(
     stops = anchor_of(composite)
     if spoil:
         # The anchor is the shot's, so a frame may stray from it, or an artist may have chosen it.
-        stops += rng.uniform(-1.0, 1.0) if rng.random() < 0.2 else rng.normal(0.0, 0.2)
-    # A backlit subject may be dark, but not beyond what a photographer would accept.
+        stops += rng.uniform(-1.0, 1.0) if rng.random() < 0.1 else rng.normal(0.0, 0.15)
+    # Before a window a subject may be very dark, but not beyond what anybody would work on.
     level = math.log2(max(_level(foreground, alpha), 1e-9) / 0.18) + stops
-    stops += float(np.clip(level, -2.5, 2.5)) - level
+    stops += float(np.clip(level, -4.5, 3.0)) - level
     gain = 2.0**stops
     foreground, backdrop = foreground * gain, backdrop * gain
     if not spoil:
@@ -369,11 +415,11 @@ def _matted(foreground: Tensor, alpha: Tensor, backdrop: Tensor, rng: Rng) -> tu
 
 def _exposed(plate: Tensor, rng: Rng) -> Tensor:
     """Return a plate with a camera's tone curve, clipping and noise."""
-    if rng.random() < 0.3:
+    if rng.random() < 0.15:
         # A display-referred photograph, linearised without its tone curve undone.
-        plate = 0.18 * (plate.clamp_min(0) / 0.18) ** rng.uniform(0.8, 1.3)
+        plate = 0.18 * (plate.clamp_min(0) / 0.18) ** rng.uniform(0.85, 1.2)
     if rng.random() < 0.3:
-        plate = plate.clamp_max(float(2.0 ** rng.uniform(-0.3, 2.5)))
+        plate = plate.clamp_max(float(2.0 ** rng.uniform(0.0, 2.5)))
     if rng.random() < 0.6:
         seed = int(rng.integers(2**31))
         noise = torch.randn(plate.shape, generator=torch.Generator().manual_seed(seed))

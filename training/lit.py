@@ -21,7 +21,7 @@ from relume.files import replacing
 from relume.shading.types import HARMONICS
 from relume.training.lights import TO_WORKING, Pool
 from relume.training.stage import lighting
-from relume.training.stage.dataset import SPLITS, View, list_views, read_view
+from relume.training.stage.dataset import SPLITS, WIDE, View, list_views, read_view
 
 F32 = NDArray[np.float32]
 F16 = NDArray[np.float16]
@@ -196,6 +196,8 @@ class LitViews:
 
     def _look(self) -> None:
         self._paths = list_views(self.root, self.split)[: self.limit]
+        first = sum(int(path.stem) < WIDE for path in self._paths)
+        self._casts = [part for part in (range(first), range(first, len(self._paths))) if part]
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -210,13 +212,14 @@ class LitViews:
         return self._held[path]
 
     def draw(self, rng: np.random.Generator) -> LitView:
-        """Return a random view."""
+        """Return a random view, of either of the stage's casts as often as of the other."""
         self._draws += 1
         if self.rescan and self._draws % self.rescan == 0:
             self._look()
         if not self._paths:
             raise FileNotFoundError(f"there are no views in {self.root / self.split}")
-        return self[int(rng.integers(len(self._paths)))]
+        cast = self._casts[int(rng.integers(len(self._casts)))]
+        return self[int(rng.choice(cast))]
 
 
 def light_folder(stage: Path, out: Path, *, wait: bool = False, lights: int = LIGHTS) -> int:

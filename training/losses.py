@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as fn
 
 from relume.encoding import encode
 
@@ -41,16 +42,28 @@ def angular(prediction: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
     return weighted_mean(away + 0.3 * (away + 1e-3).sqrt(), weight)
 
 
-def scale_invariant(prediction: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
-    """Return the L1 difference that is left when each picture's mean offset is removed.
+def linear(prediction: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
+    """Return the L1 difference of scene-linear values after the one gain a picture that fits best.
 
-    In a logarithmic encoding an offset is about a gain, which exposure leaves undecided.
+    How bright the light is nobody can tell from a picture, so neither the whole level; the gain is
+    no part of the gradient.
     """
-    dims = (2, 3)
-    share = weight / weight.sum(dims, keepdim=True).clamp_min(1e-6)
-    difference = prediction - truth
-    offset = (difference * share).sum(dims, keepdim=True)
-    return weighted_mean((difference - offset).abs(), weight)
+    gain = fitting(prediction.detach(), truth, weight)
+    return weighted_mean((prediction * gain - truth).abs(), weight)
+
+
+def regions(prediction: Tensor, truth: Tensor, weight: Tensor, size: int = 16) -> Tensor:
+    """Return the L1 difference of the means of squares, each picture's mean offset removed.
+
+    In a logarithmic encoding an offset is about a gain; what is left says whether cloth, hair and
+    skin are as bright beside each other as they should be.
+    """
+    dims = (1, 2, 3)
+    cover = fn.avg_pool2d(weight, size)
+    means = fn.avg_pool2d((prediction - truth) * weight, size) / cover.clamp_min(1e-6)
+    share = cover / (means.shape[1] * cover.sum(dims, keepdim=True)).clamp_min(1e-6)
+    offset = (means * share).sum(dims, keepdim=True)
+    return weighted_mean((means - offset).abs(), cover)
 
 
 def radiance(prediction: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
@@ -71,11 +84,16 @@ def rmse(found: Tensor, truth: Tensor, weight: Tensor) -> float:
     return float(weighted_mean((found - truth) ** 2, weight).sqrt())
 
 
-def scaled(found: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
-    """Return N×C×H×W scaled by the one gain a picture that fits the truth best."""
+def fitting(found: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
+    """Return N×1×1×1, the one gain a picture that fits the truth best."""
     dims = (1, 2, 3)
     gain = (found * truth * weight).sum(dims, keepdim=True)
-    return found * gain / (found * found * weight).sum(dims, keepdim=True).clamp_min(1e-9)
+    return gain / (found * found * weight).sum(dims, keepdim=True).clamp_min(1e-9)
+
+
+def scaled(found: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
+    """Return N×C×H×W times the gain that fits the truth best."""
+    return found * fitting(found, truth, weight)
 
 
 def psnr(found: Tensor, truth: Tensor, weight: Tensor) -> float:

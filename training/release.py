@@ -19,8 +19,7 @@ from relume.training.export import export, rounded
 from relume.training.lit import LIGHTS, POOLS
 from relume.training.relight_nets import averaged_of
 from relume.training.relight_task import ALL, SETTINGS
-from relume.training.stage import cast
-from relume.training.stage.dataset import list_views
+from relume.training.stage.dataset import WIDE, list_views
 from relume.training.trainer import CHECKPOINT, LOG, record
 
 OWN = {
@@ -33,7 +32,7 @@ OWN = {
 
 def recipe(stage: Path) -> dict[str, Any]:
     """Return what the networks were trained on."""
-    wide = sum(int(path.stem) >= cast.FIRST for path in list_views(stage, "train"))
+    wide = sum(int(path.stem) >= WIDE for path in list_views(stage, "train"))
     heads = f"; ICT FaceKit heads (MIT) among {wide} views of the wide cast" if wide else ""
     return {
         "views": {split: len(list_views(stage, split)) for split in ("train", "val", "test")},

@@ -12,18 +12,21 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from relume import weights
 from relume.training.albedo_task import AlbedoTask
 from relume.training.batches import Recipe
 from relume.training.neural_task import NeuralTask
 from relume.training.normals_task import NormalsTask
 from relume.training.plan_options import plan_of, plan_options
 from relume.training.relight_task import ALL, NAMES, RelightTask, build
-from relume.training.trainer import Plan, Result, averaged, train
+from relume.training.trainer import CHECKPOINT, Plan, Result, averaged, train
 from relume.training.transport_task import TransportTask
 
 
 def make_task(name: str, data: Path, runs: Path, *, size: int = 192, batch: int = 8) -> RelightTask:
-    """Return the task of a network; later ones read the earlier ones' checkpoints in `runs`.
+    """Return the task of a network; later ones read the earlier ones' answers.
+
+    Those are of the checkpoints in `runs`, or of the weights that ship where there is none.
 
     Args:
         name: `normals`, `albedo`, `transport` or `neural`.
@@ -36,8 +39,8 @@ def make_task(name: str, data: Path, runs: Path, *, size: int = 192, batch: int 
         return NormalsTask(data, Recipe(size, batch))
     earlier: dict[str, nn.Module] = {}
     for before in NAMES[: min(ALL.index(name), 2)]:
-        if (runs / before / "checkpoint.pt").exists():
-            earlier[before] = averaged_of(before, runs)
+        trained = (runs / before / CHECKPOINT).exists()
+        earlier[before] = averaged_of(before, runs) if trained else weights.load(before)
     if name == "albedo":
         return AlbedoTask(data, Recipe(size, batch), earlier)
     if name == "neural":

@@ -15,6 +15,7 @@ from relume import weights
 from relume.encoding import decode, encode
 from relume.training.batches import Batches, Recipe, stacked
 from relume.training.echo import mirrored
+from relume.training.growth import grow
 from relume.training.lit import LitViews, pool
 from relume.training.trainer import moved
 
@@ -82,7 +83,10 @@ class RelightTask(ABC):
         self.held = [stacked(samples[k : k + 4]) for k in range(0, len(samples), 4)]
 
     def model(self) -> nn.Module:
-        """Return a network to train: grown from the start, with the donor's body, or fresh."""
+        """Return a network to train: grown from the start, with the donor's body, or fresh.
+
+        Blocks that the start does not have begin near the identity.
+        """
         network = build(self.name)
         if self.start is not None:
             grow(network, self.start)
@@ -190,24 +194,6 @@ def long_side(batch: Mapping[str, Tensor]) -> int:
 def known(batch: Mapping[str, Tensor]) -> Tensor:
     """Return where the truth exists and the network sees it."""
     return batch["alpha"] * (batch["matte"] > 0)
-
-
-def grow(network: nn.Module, start: nn.Module) -> None:
-    """Make a network answer what a smaller one answers, with more channels and blocks to learn in.
-
-    The smaller network's numbers go into the first corner of each tensor; what it knows reads
-    nothing of the channels that are new. Blocks that it does not have begin near the identity.
-
-    Source: Chen et al. 2016, Net2Net, section 2.4, with fresh channels in place of copies.
-    """
-    target, source = network.state_dict(), start.state_dict()
-    assert source.keys() <= target.keys()
-    with torch.no_grad():
-        for key, known in source.items():
-            value = target[key]
-            if value.ndim > 1:
-                value[: known.shape[0], known.shape[1] :] = 0.0
-            value[tuple(slice(size) for size in known.shape)] = known
 
 
 def take_over(network: nn.Module, donor: nn.Module) -> None:

@@ -15,7 +15,7 @@ from relume.training.stage import make as making
 from relume.training.stage.anchors import Anchors, Clearance, first_hit
 from relume.training.stage.assets import makehuman, read_obj
 from relume.training.stage.camera import draw_camera
-from relume.training.stage.dataset import split_of, split_seeds
+from relume.training.stage.dataset import WIDE, split_of, split_seeds
 from relume.training.stage.geometry import CLOTH, HAIR, OTHER, SKIN, Mesh, rotation, unit
 from relume.training.stage.skin import Complexion, base_colour
 from relume.training.stage.torso import torso
@@ -72,8 +72,8 @@ def test_shapes_have_the_area_and_volume_of_the_ideal_ones_and_face_outwards() -
 def test_people_of_the_wide_cast_stay_in_their_split_and_are_nobody_else() -> None:
     people: dict[str, set[int]] = {}
     for split in ("train", "val", "test"):
-        wide = [split_seeds(split, cast.FIRST + k) for k in range(300)]
-        before = {split_seeds(split, number)[0] for number in range(cast.FIRST)}
+        wide = [split_seeds(split, WIDE + k) for k in range(300)]
+        before = {split_seeds(split, number)[0] for number in range(WIDE)}
         assert {split_of(i) for pair in wide for i in pair} == {split}
         people[split] = {person for person, _ in wide}
         assert len(people[split]) == 300
@@ -317,7 +317,7 @@ def test_hands_are_mirrored_and_point_where_they_are_told(assets: Path) -> None:
 
 
 def test_a_scanned_head_ends_at_the_neck_and_is_the_same_every_time(assets: Path) -> None:
-    number, size = cast.FIRST + 2, (48, 48)
+    number, size = WIDE + 2, (48, 48)
     first, again = (making.make_view("train", number, 1, size) for _ in range(2))
     for name in ("alpha", "normals", "albedo", "labels", "visibility", "bounce"):
         assert np.array_equal(getattr(first, name), getattr(again, name))

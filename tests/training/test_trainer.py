@@ -21,19 +21,20 @@ from relume.networks.neural import build as build_neural
 from relume.shading.neural import neural_relight
 from relume.shading.types import EXPONENTS, HARMONICS, Transport
 from relume.training import lit, losses, release, relight_task
-from relume.training.batches import Batches, Frame, Recipe, stacked
+from relume.training.batches import Batches, Dye, Frame, Recipe, stacked
 from relume.training.echo import mirrored
 from relume.training.evaluate import maps, render
 from relume.training.export import export, rounded
+from relume.training.growth import grow
 from relume.training.lighting import COSINE, basis, combine, harmonics, lookup, reflected
 from relume.training.lights import HEIGHT, Pool, lamp, small_lamp, studio
 from relume.training.lit import LitViews, light, light_folder, read_lit, write_lit
 from relume.training.neural_task import NeuralTask, draw, levels, sampled
 from relume.training.oracles import fitted
-from relume.training.relight_task import build, grow, take_over
+from relume.training.relight_task import build, take_over
 from relume.training.stage import environment
-from relume.training.stage.dataset import View, write_view
-from relume.training.stage.lighting import prepare, relit
+from relume.training.stage.dataset import WIDE, View, write_view
+from relume.training.stage.lighting import prepare, relit, strand_reflectance
 from relume.training.trainer import BLOCK, CHECKPOINT, LOG, Plan, averaged, record, train
 from relume.training.transport_task import lit as shade
 
@@ -510,10 +511,11 @@ def test_losses_vanish_at_the_truth_and_grow_away_from_it() -> None:
     )
     weight = torch.ones(1, 1, 12, 12)
     assert float(losses.degrees(truth, truth, weight)) < 0.1
-    for loss in (losses.angular, losses.gradient, losses.scale_invariant, losses.radiance):
+    for loss in (losses.angular, losses.gradient, losses.linear, losses.radiance):
         assert float(loss(truth, truth, weight)) < 0.02 < float(loss(other, truth, weight))
-    # A gain is an offset of the encoding and must not count in the scale-invariant loss.
-    assert float(losses.scale_invariant(truth + 0.2, truth, weight)) < 1e-6
+    # A gain must count neither where values are linear nor, as an offset, where they are encoded.
+    assert float(losses.linear(0.4 * truth, truth, weight)) < 1e-6
+    assert float(losses.regions(truth + 0.2, truth, weight, 4)) < 1e-6
     # A quarter turn is ninety degrees.
     turned = torch.stack([-truth[:, 1], truth[:, 0], torch.zeros_like(truth[:, 0])], 1)
     flat = torch.nn.functional.normalize(
@@ -521,6 +523,45 @@ def test_losses_vanish_at_the_truth_and_grow_away_from_it() -> None:
     )
     found = losses.degrees(torch.nn.functional.normalize(turned, dim=1), flat, weight)
     assert float(found) == pytest.approx(90.0, abs=0.1)
+
+
+def test_regions_that_are_not_as_bright_beside_each_other_cost_what_they_differ_by() -> None:
+    truth = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(3))
+    weight = torch.ones(1, 1, 32, 32)
+    weight[..., 24:] = 0.0
+    found = truth.clone()
+    found[..., :16] += 0.3
+    # Half of the 32×16 pixels on the left and a quarter as many on the right: a mean of 0.2.
+    expected = (2 * 0.1 + 0.2) / 3
+    assert float(losses.regions(found, truth, weight, 8)) == pytest.approx(expected, rel=1e-4)
+    # Noise that has no mean costs next to nothing.
+    noise = 0.3 * (-1.0) ** torch.arange(32)
+    assert float(losses.regions(truth + noise, truth, weight, 8)) < 1e-6
+
+
+def test_dyed_hair_is_lit_as_hair_of_that_albedo_would_be() -> None:
+    rng = np.random.default_rng(8)
+    albedo = rng.uniform(0.01, 0.4, (50, 3)).astype(np.float32)
+    hair = np.arange(50) < 20
+    factors = rng.uniform(0.5, 2.0, (50, 3)).astype(np.float32)
+    dye = Dye.of(factors, albedo, hair)
+    before, after = strand_reflectance(albedo), strand_reflectance(albedo * factors)
+    np.testing.assert_allclose(dye.body[hair], (after / before)[hair], rtol=1e-5)
+    # Dark strands are coloured by what crosses them: about the root of the factor.
+    assert (np.abs(np.log(dye.body[hair])) < np.abs(np.log(factors[hair]))).all()
+    np.testing.assert_array_equal(dye.body[~hair], factors[~hair])
+    np.testing.assert_array_equal(dye.shine[~hair], 1.0)
+    np.testing.assert_array_equal(dye.albedo, factors)
+
+
+def test_both_casts_are_drawn_as_often_as_each_other(lit_root: Path, tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    for number in (0, WIDE, WIDE + 1, WIDE + 2):
+        shutil.copy(lit_root / "train" / "00000.npz", tmp_path / "train" / f"{number:05d}.npz")
+    views, rng = LitViews(tmp_path, "train"), np.random.default_rng(2)
+    drawn = [int(views.draw(rng).name) for _ in range(400)]
+    assert 150 < drawn.count(0) < 250
+    assert len(set(drawn)) == 4
 
 
 def test_a_network_takes_over_what_its_donor_sees() -> None:

@@ -1,7 +1,7 @@
 """The wide cast: FaceKit heads, and people with glasses, hats and things before their faces.
 
-Numbers from `FIRST` on of every split are the wide cast's; the numbers below keep the people they
-always had. Ids go on in the same sequence, so what `dataset.split_seeds` says of splits holds.
+Numbers from `dataset.WIDE` on of every split are the wide cast's; the numbers below keep the people
+they always had. Ids go on in the same sequence, so what `dataset.split_seeds` says of splits holds.
 """
 
 from __future__ import annotations
@@ -18,9 +18,6 @@ from relume.training.stage.geometry import CLOTH, F32, SKIN, Mesh, unit
 from relume.training.stage.skin import MAPS, Complexion, base_colour, skin_texture
 from relume.training.stage.subject import Subject, dressed, iris_colour, lobes, make_subject
 from relume.training.stage.torso import torso
-
-FIRST = 1000
-"""The wide cast's first number."""
 
 TALLEST = {"scan": 4.4, "dressed": 5.6, "held": 5.0}
 """The widest framings, decimetres: FaceKit heads have no arms, raised hands are a third one."""

@@ -17,6 +17,9 @@ F32 = NDArray[np.float32]
 
 SPLITS = ("train", "val", "test")
 
+WIDE = 1000
+"""The wide cast's first number, see `relume.training.stage.cast`."""
+
 
 @dataclass(slots=True, eq=False)
 class View:

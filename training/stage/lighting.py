@@ -200,7 +200,7 @@ def relit(view: View | Prepared, env: F32, rotation: float = 0.0) -> Lit:
     albedo = seen.albedo.reshape(-1, 3)[seen.index]
     reflectance = albedo.copy()
     root = np.sqrt(albedo[hair])
-    reflectance[hair] = _STRANDS[0] * albedo[hair] + _STRANDS[1] * root
+    reflectance[hair] = strand_reflectance(albedo[hair])
     diffuse = reflectance * irradiance
     specular = _specular(ready, env)
     specular[hair] = _STRANDS[2] * (mirrored @ flux) + _STRANDS[3] * root * (passed @ flux)
@@ -212,6 +212,11 @@ def relit(view: View | Prepared, env: F32, rotation: float = 0.0) -> Lit:
         picture[seen.index] = values
         pictures.append(picture.reshape(size))
     return Lit(*pictures)
+
+
+def strand_reflectance(albedo: F32) -> F32:
+    """Return what hair of an albedo scatters of the light between its strands."""
+    return np.asarray(_STRANDS[0] * albedo + _STRANDS[1] * np.sqrt(albedo), np.float32)
 
 
 def _specular(ready: Prepared, env: F32) -> F32:

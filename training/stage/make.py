@@ -12,7 +12,7 @@ import numpy as np
 
 from relume.training.stage import cast
 from relume.training.stage.camera import draw_camera
-from relume.training.stage.dataset import View, split_seeds, write_view
+from relume.training.stage.dataset import WIDE, View, split_seeds, write_view
 from relume.training.stage.render import render
 from relume.training.stage.subject import make_subject
 
@@ -25,7 +25,7 @@ def make_view(split: str, number: int, seed: int, size: tuple[int, int]) -> View
 
     Args:
         split: train, val or test.
-        number: counts the views of the split from 0; those from `cast.FIRST` on show the wide
+        number: counts the views of the split from 0; those from `WIDE` on show the wide
             cast.
         seed: of poses, clothes and cameras; people and hair depend on the number alone.
         size: height and width in pixels.
@@ -33,7 +33,7 @@ def make_view(split: str, number: int, seed: int, size: tuple[int, int]) -> View
     person, hair = split_seeds(split, number)
     key = ("train", "val", "test").index(split)
     rng = np.random.default_rng([seed, key, number])
-    make = make_subject if number < cast.FIRST else cast.make_member
+    make = make_subject if number < WIDE else cast.make_member
     subject = make(person, hair, int(rng.integers(1 << 30)))
     tallest = cast.TALLEST.get(str(subject.meta.get("framing")))
     camera, drawn = draw_camera(subject.eyes, rng, tallest)
@@ -69,7 +69,7 @@ def make_views(
         worker: this process's position and how many there are; numbers are dealt out in turn.
         refresh: render views of an older version of the stage again, after the missing ones.
         progress: told one line a view.
-        first: number of the first view; `cast.FIRST` for the wide cast.
+        first: number of the first view; `WIDE` for the wide cast.
 
     Returns:
         how many views were rendered.
