@@ -77,12 +77,13 @@ def fitted(picture: F32, alpha: F32, radius: int) -> F32:
         radius: windows are 2·radius + 1 pixels wide.
     """
     # Variances are small differences of large sums.
-    weight = np.abs(2.0 * alpha.astype(np.float64) - 1.0) + 0.02
+    matte = alpha.astype(np.float64)
+    weight = np.abs(2.0 * matte - 1.0) + 0.02
     colour = [picture[..., c].astype(np.float64) for c in range(3)]
     pairs = [(i, j) for i in range(3) for j in range(i, 3)]
     # Products of planes whose means are wanted.
-    wanted: list[tuple[F64, ...]] = [(weight,), *((weight, c) for c in colour), (weight, alpha)]
-    wanted += [(weight, alpha, c) for c in colour]
+    wanted: list[tuple[F64, ...]] = [(weight,), *((weight, c) for c in colour), (weight, matte)]
+    wanted += [(weight, matte, c) for c in colour]
     wanted += [(weight, colour[i], colour[j]) for i, j in pairs]
     total, *means = _means(wanted, radius)
     means = [each / total for each in means]
