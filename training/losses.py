@@ -67,10 +67,14 @@ def regions(prediction: Tensor, truth: Tensor, weight: Tensor, size: int = 16) -
 
 
 def radiance(prediction: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
-    """Return an L1 difference of encoded radiance, with a linear share that keeps highlights."""
+    """Return a difference of encoded radiance, with a linear share that keeps highlights.
+
+    The square of the encoded difference is what pictures are judged by; its size keeps small
+    differences from being forgiven.
+    """
     encoded = (encode(prediction) - encode(truth)).abs()
     linear = (prediction - truth).abs() / (1.0 + truth.abs())
-    return weighted_mean(encoded + 0.25 * linear, weight)
+    return weighted_mean(encoded + 4.0 * encoded.square() + 0.25 * linear, weight)
 
 
 def degrees(prediction: Tensor, truth: Tensor, weight: Tensor) -> Tensor:

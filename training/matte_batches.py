@@ -32,11 +32,12 @@ LARGE = ((256, 256), (320, 224), (192, 320), (352, 352), (288, 512), (384, 384),
 FRAMES = (
     (640, 320),
     (640, 288),
-    (640, 256),
+    (640, 240),
     (640, 192),
-    (576, 128),
-    (512, 320),
-    (512, 224),
+    (640, 144),
+    (640, 144),
+    (960, 216),
+    (512, 256),
     (512, 160),
 )
 """Sides of frames that the refiner learns from, and those at which the coarse pass sees them."""
@@ -145,7 +146,7 @@ class Composer:
         plate = front + background * (1 - alpha)
         straight = front / alpha.clamp(min=0.02)
         if rng.random() < 0.3:
-            sigma = float(rng.uniform(0.3, 1.2)) * min(height, width) / 256 / shrunk
+            sigma = float(rng.uniform(0.3, 1.2)) * max(1.0, min(height, width) / 512) / shrunk
             plate, alpha = blur(plate, sigma), blur(alpha[None], sigma)[0]
             clean = None if clean is None else blur(clean, sigma)
         gain = 0.18 / max(log_mean(plate), 0.005) * float(np.exp(rng.normal(0, 0.35)))

@@ -90,7 +90,7 @@ def refine_task(
     # Drawn figures are as small as ordinary views.
     views = fine or [lit]
     people = stage_subjects(*views, split="train", drawn=0.02, heads=HEADS, pool=200)
-    known = SceneOptions(plates=0.35, guides=0.35)
+    known = SceneOptions(plates=0.2, guides=0.2)
     composer = Composer(people, stage_backgrounds(assets, "train"), options=known)
     held = [folder for folder in fine if list_views(folder, "val")] or [lit]
     coarse = coarse_model(runs, start).coarse

@@ -24,7 +24,7 @@ class TransportTask(Later):
     def loss(
         self, model: nn.Module, batch: Mapping[str, Tensor]
     ) -> tuple[Tensor, dict[str, float | Tensor]]:
-        """The picture, its two parts, and the harmonics of the transport."""
+        """The picture, its two parts, what of it is below zero, and the transport's harmonics."""
         found, albedo, normals = self.at_points(model, batch)
         body, shine = lit(batch, found, albedo, normals)
         weight = batch["weight"][:, None, :, None]
@@ -32,12 +32,14 @@ class TransportTask(Later):
         parts = losses.radiance(body, batch["diffuse"], weight) + losses.radiance(
             shine, batch["specular"], weight
         )
+        below = losses.weighted_mean((-(body + shine)).clamp_min(0.0), weight)
         cosine = COSINE.to(found.device)
         whole = found[..., :1] * cosine * harmonics(normals) + found[..., 1 + len(EXPONENTS) :]
         low = losses.weighted_mean((whole - batch["transfer"]).abs(), batch["weight"][..., None])
-        return picture + 0.5 * parts + 5.0 * low, {
+        return picture + 0.5 * parts + 20.0 * below + 5.0 * low, {
             "picture": picture.detach(),
             "parts": parts.detach(),
+            "below": below.detach(),
             "harmonics": low.detach(),
         }
 
