@@ -123,7 +123,7 @@ def test_the_teacher_counts_half_every_two_epochs_down_to_a_rest() -> None:
 
 def test_a_student_that_knows_nothing_comes_near_its_teacher(tmp_path: Path) -> None:
     made = task()
-    made.rate = 3e-3
+    made.rate = 1e-2
     before = measure(made.base, Judge(), made.held)["mad"]
     result = train(made, tmp_path, Plan(steps=40, warm_up=2, validate_steps=0, ema=0.9))
     assert result.figures["mad"] < 0.6 * before
