@@ -2,7 +2,7 @@
 
 `python -m relume.training.release RUNS STAGE OUT [--cycles FOLDER]`
 
-With `--only NAME` one network is taken from the runs and the others are those that ship; with
+With `--only NAME…` these networks are taken from the runs and the others are those that ship; with
 `--renew` the figures of those are written anew too, as all are measured together.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def release(
     out: Path,
     cycles: Path | None = None,
     limit: int = 24,
-    only: str | None = None,
+    only: Sequence[str] = (),
     *,
     renew: bool = False,
 ) -> dict[str, Any]:
@@ -64,14 +65,14 @@ def release(
         out: takes the weights and manifests.
         cycles: folder of path-traced views.
         limit: most test views.
-        only: the one network to take from the runs.
+        only: the networks to take from the runs; all that are there if none is named.
         renew: also write the networks that ship, with what is measured now.
 
     Returns:
         Figures by test set.
     """
     there = [name for name in ALL if (runs / name / CHECKPOINT).exists()]
-    names = [only] if only else there
+    names = [name for name in ALL if name in only] if only else there
     models = {
         name: rounded(averaged_of(name, runs)) if name in names else weights.load(name)
         for name in ALL
@@ -138,7 +139,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--cycles", type=Path)
     parser.add_argument("--limit", type=int, default=24)
-    parser.add_argument("--only", choices=ALL)
+    parser.add_argument("--only", nargs="*", choices=ALL, default=())
     parser.add_argument(
         "--renew", action="store_true", help="also write what ships, with today's figures"
     )
