@@ -25,7 +25,6 @@ from relume.networks.refiner import ALPHA, HALO, TILE
 from relume.training.echo import mirrored
 from relume.training.growth import grow
 from relume.training.matte_batches import Composer
-from relume.training.matte_faults import faulty
 from relume.training.matte_losses import coarse_loss, matte_loss, trimap_classes
 from relume.training.trainer import moved
 
@@ -158,7 +157,6 @@ def coarse_figures(model: MatteNet, batches: Sequence[Mapping[str, Tensor]]) -> 
 class RefineTask:
     """Train the refiner on the doubtful tiles that a finished coarse pass leaves.
 
-    To what that pass does wrong are added faults that it makes with people whom it has not met.
     Every octave from the coarse pass to the plate teaches, as the same weights serve them all.
 
     Attributes:
@@ -188,12 +186,12 @@ class RefineTask:
         return model
 
     def batch(self, rng: np.random.Generator) -> dict[str, Tensor]:
-        """Return two scenes, the order in which their tiles are taken, and a seed of faults."""
+        """Return two scenes, and the order in which their tiles are taken."""
         return _ordered(self.composer.frames(rng), rng)
 
     @staticmethod
     def again(batch: Mapping[str, Tensor], rng: np.random.Generator) -> Mapping[str, Tensor]:
-        """Return a batch with other faults, its tiles in another order, perhaps in a mirror."""
+        """Return a batch with its tiles in another order, in a mirror or as it is."""
         return _ordered(batch if rng.random() < 0.5 else mirrored(batch), rng)
 
     def loss(
@@ -207,8 +205,7 @@ class RefineTask:
             model.refiner.eval()
         total = sum((p.sum() * 0.0 for p in model.refiner.parameters()), torch.zeros(()))
         figures: dict[str, float | Tensor] = {}
-        faults = np.random.default_rng(int(batch["faults"]))
-        for at, tiles in walk(model, batch, faulty(coarse_look(model, batch), faults)):
+        for at, tiles in walk(model, batch, coarse_look(model, batch)):
             if not len(tiles):
                 continue
             chosen = tiles[batch["order"][: len(tiles)].argsort()[: self.tiles]]
@@ -250,8 +247,7 @@ class RefineTask:
 
 
 def _ordered(batch: Mapping[str, Tensor], rng: np.random.Generator) -> dict[str, Tensor]:
-    order = torch.from_numpy(rng.random(4096).astype(np.float32))
-    return {**batch, "order": order, "faults": torch.tensor(int(rng.integers(2**31)))}
+    return {**batch, "order": torch.from_numpy(rng.random(4096).astype(np.float32))}
 
 
 def coarse_look(model: MatteNet, batch: Mapping[str, Tensor]) -> Seen:

@@ -16,7 +16,7 @@ from relume.image import Image
 from relume.matting.cascade import Frame, refine_all
 from relume.matting.metrics import matte_error
 from relume.matting.network import estimate_matte
-from relume.networks.matte import BACKGROUND, FOREGROUND, UNKNOWN, MatteNet, Seen, build
+from relume.networks.matte import BACKGROUND, FOREGROUND, UNKNOWN, MatteNet, build
 from relume.networks.refiner import TILE
 from relume.training import matte_batches
 from relume.training.matte_backgrounds import Backgrounds, blur, log_mean
@@ -29,7 +29,6 @@ from relume.training.matte_batches import (
     placement,
 )
 from relume.training.matte_evaluate import ellipse, evaluate
-from relume.training.matte_faults import faulty
 from relume.training.matte_losses import laplacian_pyramid, trimap_classes
 from relume.training.matte_subjects import (
     Subject,
@@ -280,25 +279,6 @@ def test_the_refiner_learns_and_leaves_the_coarse_pass_alone() -> None:
     assert all(torch.equal(value, after[key]) for key, value in before.items())
 
 
-def test_faults_are_near_edges_and_mostly_known_or_not_at_all() -> None:
-    truth = analytic(rng(5), 96).alpha[None, None]
-    error = torch.full_like(truth, 0.01)
-    none = torch.zeros(1, 1)
-    edge = torch.nn.functional.max_pool2d((truth * (1 - truth) > 0.02).float(), 33, 1, 16) > 0
-    wrong, aware = 0, 0
-    for seed in range(40):
-        seen = faulty(Seen(truth, none, error, none), rng(seed))
-        away = (seen.alpha - truth).abs()
-        assert float(seen.alpha.min()) >= 0.0 and float(seen.alpha.max()) <= 1.0
-        assert float(away[~edge].max()) < 0.02
-        wrong += float(away.max()) > 0.2
-        known = (seen.error >= away - 1e-6).all()
-        assert known or torch.equal(seen.error, error)
-        aware += bool(float(away.max()) > 0.2 and known)
-    assert 20 <= wrong < 40
-    assert 0.25 * wrong < aware < 0.75 * wrong
-
-
 @pytest.mark.parametrize("kind", [CoarseTask, RefineTask])
 def test_a_batch_used_again_is_the_same_scene_perhaps_in_a_mirror(kind: type) -> None:
     made = composer()
@@ -309,7 +289,7 @@ def test_a_batch_used_again_is_the_same_scene_perhaps_in_a_mirror(kind: type) ->
         found = task.again(batch, rng(seed))
         mirrored = not torch.equal(found["alpha"], batch["alpha"])
         turned.add(mirrored)
-        for key in set(batch) - {"order", "faults"}:
+        for key in set(batch) - {"order"}:
             same = found[key].flip(3) if mirrored else found[key]
             assert torch.equal(same, batch[key])
     assert turned == {True, False}
