@@ -12,15 +12,13 @@ from torch import Tensor
 from torch.nn import functional as fn
 
 from relume.exposure import LUMINANCE, anchor_of
+from relume.training.dye import Dye
 from relume.training.lights import HEIGHT, Pool
 from relume.training.lit import LitView, LitViews
-from relume.training.stage.lighting import strand_reflectance
 
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
 Rng = np.random.Generator
-
-_SKIN, _HAIR, _CLOTH = 1, 2, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,59 +305,6 @@ class Frame:
         """Return 1×H×W nearest values."""
         values = torch.from_numpy(plane.astype(np.float32))[None, None]
         return fn.grid_sample(values, self._grid(), mode="nearest", align_corners=False)[0]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Dye:
-    """Factors that recolour a view, P×3 each.
-
-    Attributes:
-        albedo: on the albedo.
-        body: on the diffuse part of every picture.
-        shine: on its specular part.
-    """
-
-    albedo: F32
-    body: F32
-    shine: F32
-
-    @classmethod
-    def none(cls, view: LitView) -> Dye:
-        """Return factors that change nothing."""
-        ones = np.ones((len(view.index), 3), np.float32)
-        return cls(ones, ones, ones)
-
-    @classmethod
-    def random(cls, view: LitView, rng: Rng) -> Dye:
-        """Return factors that recolour cloth, hair and skin, the latter two with restraint."""
-        labels = view.labels.reshape(-1)[view.index]
-        albedo = view.albedo.reshape(-1, 3)[view.index]
-        dye = np.ones_like(albedo)
-        for label, stops, hue in ((_SKIN, 0.3, 0.05), (_HAIR, 0.7, 0.1), (_CLOTH, 1.2, 0.4)):
-            factor = 2.0 ** rng.uniform(-stops, stops) * np.exp(rng.normal(0.0, hue, 3))
-            here = labels == label
-            if here.any():
-                brightest = np.percentile(albedo[here], 95)
-                dye[here] = np.minimum(factor, 0.9 / max(float(brightest), 1e-3))
-        return cls.of(dye, albedo, labels == _HAIR)
-
-    @classmethod
-    def of(cls, dye: F32, albedo: F32, hair: NDArray[np.bool_]) -> Dye:
-        """Return what an albedo times `dye` does to a picture.
-
-        Light that crosses strands is coloured by the root of their albedo, and most of what shines
-        in hair has crossed one.
-
-        Args:
-            dye: P×3 factors.
-            albedo: P×3 before.
-            hair: P.
-        """
-        body, shine = dye.copy(), np.ones_like(dye)
-        before = np.maximum(albedo[hair], 1e-6)
-        body[hair] = strand_reflectance(before * dye[hair]) / strand_reflectance(before)
-        shine[hair] = np.sqrt(dye[hair])
-        return cls(dye, body, shine)
 
 
 def _level(foreground: Tensor, alpha: Tensor) -> float:

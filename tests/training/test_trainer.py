@@ -21,7 +21,8 @@ from relume.networks.neural import build as build_neural
 from relume.shading.neural import neural_relight
 from relume.shading.types import EXPONENTS, HARMONICS, Transport
 from relume.training import lit, losses, release, relight_task
-from relume.training.batches import Batches, Dye, Frame, Recipe, stacked
+from relume.training.batches import Batches, Frame, Recipe, stacked
+from relume.training.dye import Dye
 from relume.training.echo import mirrored
 from relume.training.evaluate import maps, render
 from relume.training.export import export, rounded
