@@ -8,12 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relume.training.lit import LitView
+from relume.training.stage.geometry import CLOTH, HAIR, SKIN
 from relume.training.stage.lighting import strand_reflectance
 
 F32 = NDArray[np.float32]
 Rng = np.random.Generator
-
-_SKIN, _HAIR, _CLOTH = 1, 2, 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,13 +41,13 @@ class Dye:
         labels = view.labels.reshape(-1)[view.index]
         albedo = view.albedo.reshape(-1, 3)[view.index]
         dye = np.ones_like(albedo)
-        for label, stops, hue in ((_SKIN, 0.3, 0.05), (_HAIR, 0.7, 0.1), (_CLOTH, 1.2, 0.4)):
+        for label, stops, hue in ((SKIN, 0.3, 0.05), (HAIR, 0.7, 0.1), (CLOTH, 1.2, 0.4)):
             factor = 2.0 ** rng.uniform(-stops, stops) * np.exp(rng.normal(0.0, hue, 3))
             here = labels == label
             if here.any():
                 brightest = np.percentile(albedo[here], 95)
                 dye[here] = np.minimum(factor, 0.9 / max(float(brightest), 1e-3))
-        return cls.of(dye, albedo, labels == _HAIR)
+        return cls.of(dye, albedo, labels == HAIR)
 
     @classmethod
     def of(cls, dye: F32, albedo: F32, hair: NDArray[np.bool_]) -> Dye:

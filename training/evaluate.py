@@ -34,14 +34,13 @@ from relume.training.lit import working
 from relume.training.oracles import fitted, lambert, phong
 from relume.training.stage import environment, lighting
 from relume.training.stage.dataset import list_views, read_view
+from relume.training.stage.geometry import SKIN
 
 F32 = NDArray[np.float32]
 
 NAMES = ("normals", "albedo", "transport", "neural")
 MEAN_ALBEDO = (0.260, 0.223, 0.201)
 """The mean of the training views' albedo, ACEScg: the answer of one who has not looked."""
-
-_SKIN = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,7 +145,7 @@ def evaluate(cases: Iterable[Case], models: Mapping[str, nn.Module]) -> dict[str
 def _measure(case: Case, models: Mapping[str, nn.Module]) -> dict[str, float]:
     alpha = case.alpha
     solid = alpha > 0.99
-    skin = solid & (case.labels == _SKIN)
+    skin = solid & (case.labels == SKIN)
     behind = _behind(case.lights[0], alpha.shape)
     stops = anchor_of(case.plate * alpha[..., None] + behind * (1 - alpha[..., None]))
     foreground = Image(case.plate, ("R", "G", "B"))

@@ -109,13 +109,14 @@ def orthogonal(matrix: Tensor, rounds: int = 5) -> Tensor:
         matrix: M×N.
         rounds: of the quintic Newton–Schulz iteration.
     """
-    wide = matrix.mT if matrix.shape[0] > matrix.shape[1] else matrix
+    tall = matrix.shape[0] > matrix.shape[1]
+    wide = matrix.mT if tall else matrix
     x = wide / (wide.norm() + 1e-7)
     a, b, c = _QUINTIC
     for _ in range(rounds):
         square = x @ x.mT
         x = a * x + (b * square + c * (square @ square)) @ x
-    found: Tensor = x.mT if matrix.shape[0] > matrix.shape[1] else x
+    found: Tensor = x.mT if tall else x
     return found
 
 

@@ -7,8 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from relume.networks.blocks import resize
-from relume.networks.guided import Guided, Window, double, fine, positive
+from relume.networks.guided import Guided, Window, double, fine, positive, resize_covered
 
 
 class AlbedoNet(Guided):
@@ -42,18 +41,12 @@ class AlbedoNet(Guided):
         small = self.shrink(x, long_side)
         coarse = self.look_around(x, small, window, once=long_side is not None)
         plate = fine(x[:, :3], window)
-        seen = fine(_grown(small, x.shape[-2], x.shape[-1]), window)
+        colour = torch.cat((small[:, :3], small[:, -1:]), 1)
+        seen = fine(resize_covered(colour, *x.shape[-2:])[:, :3], window)
         share = torch.sigmoid(double(coarse[:, 3:4]))
         answer = double(coarse[:, :3]) + share * seen + (plate - seen)
         # 0.25 and half of a middle grey plate make a reflectance inside the range of surfaces.
         return positive(answer + self.correct(x, coarse, window) + 0.25)
-
-
-def _grown(small: Tensor, height: int, width: int) -> Tensor:
-    """Return N×3×height×width colours, into which none of the black outside enters."""
-    alpha = small[:, -1:]
-    grown = resize(torch.cat((small[:, :3] * alpha, alpha), 1), height, width)
-    return grown[:, :3] / grown[:, 3:].clamp_min(1e-3)
 
 
 def build(**settings: Any) -> AlbedoNet:

@@ -76,10 +76,7 @@ class Guided(nn.Module):
         size = (max(2, 2 * round(height * scale / 2)), max(2, 2 * round(width * scale / 2)))
         if size == (height, width):
             return x
-        alpha = x[:, -1:]
-        small = resize(torch.cat((x[:, :-1] * alpha, alpha), 1), *size)
-        weight = small[:, -1:]
-        return torch.cat((small[:, :-1] / weight.clamp_min(1e-3), weight), 1)
+        return resize_covered(x, *size)
 
     def coarse(self, x: Tensor) -> Tensor:
         """Return answers and features of a shrunk frame at half its size."""
@@ -132,6 +129,14 @@ class Guided(nn.Module):
         """
         out: Tensor = self.refiner(fine(x, window), coarse)
         return out
+
+
+def resize_covered(x: Tensor, height: int, width: int) -> Tensor:
+    """Resample N×planes×H×W, alpha last, its weight: none of the black outside enters."""
+    alpha = x[:, -1:]
+    found = resize(torch.cat((x[:, :-1] * alpha, alpha), 1), height, width)
+    weight = found[:, -1:]
+    return torch.cat((found[:, :-1] / weight.clamp_min(1e-3), weight), 1)
 
 
 def fine(x: Tensor, window: Window | None) -> Tensor:

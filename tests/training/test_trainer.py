@@ -532,7 +532,7 @@ def test_regions_that_are_not_as_bright_beside_each_other_cost_what_they_differ_
     weight[..., 24:] = 0.0
     found = truth.clone()
     found[..., :16] += 0.3
-    # Half of the 32×16 pixels on the left and a quarter as many on the right: a mean of 0.2.
+    # Two thirds of what is known lie 0.3 off: a mean of 0.2, from which they are 0.1 away.
     expected = (2 * 0.1 + 0.2) / 3
     assert float(losses.regions(found, truth, weight, 8)) == pytest.approx(expected, rel=1e-4)
     # Noise that has no mean costs next to nothing.
