@@ -8,6 +8,7 @@ from relume.light.types import OriginalLight as OriginalLightType
 from relume.node import Registry
 from relume.nodes.adjust_light import AdjustLight
 from relume.nodes.albedo import Albedo
+from relume.nodes.calibrate import Calibrate
 from relume.nodes.camera import Camera
 from relume.nodes.colour_space import ColourSpace
 from relume.nodes.crop import Crop
@@ -82,6 +83,7 @@ REGISTRY = Registry(
         EnvironmentImage,
         Transport,
         Phong,
+        Calibrate,
         Relight,
         NeuralRender,
         PackTransport,
