@@ -134,7 +134,7 @@ def material() -> None:
     sky = np.broadcast_to(sky, (16, 32, 3)).copy()
     sky[4:6, 20:22] = 60.0
     Path("lights").mkdir()
-    for name in ("studio.hdr", "studio.exr", "environment.exr", "lights/studio.exr"):
+    for name in ("studio.hdr", "set.hdr", "studio.exr", "environment.exr", "lights/studio.exr"):
         light(Path(name), sky)
 
 

@@ -25,6 +25,7 @@ from relume.light.prefilter import prefilter
 from relume.light.types import Environment, LightMaps
 from relume.reflectance.albedo import estimate_albedo
 from relume.shading.analyse import analyse_transport
+from relume.shading.calibrate import calibrate
 from relume.shading.neural import neural_relight
 from relume.shading.relight import relight
 from relume.shading.types import EXPONENTS, Transport
@@ -184,6 +185,8 @@ def _measure(case: Case, models: Mapping[str, nn.Module]) -> dict[str, float]:
     }
     copy = case.plate * np.float32(2.0**stops / gain)
     relit = render(transport, light)
+    # Where the HDRI of the set is at hand.
+    known = calibrate(transport, maps(case.lights[0])).transport
     return {
         **features(relit, case.truth, case.albedo, solid, skin, gain),
         "below_zero": _below_zero(transport, solid),
@@ -192,6 +195,8 @@ def _measure(case: Case, models: Mapping[str, nn.Module]) -> dict[str, float]:
         "flat_degrees": _degrees(flat, case.normals, solid),
         "flat_degrees_skin": _degrees(flat, case.normals, skin),
         "albedo_rmse": _rmse(albedo.pixels, case.albedo, solid),
+        "calibrated_albedo_rmse": _rmse(known.albedo.pixels, case.albedo, solid),
+        "calibrated_psnr": quality(render(known, light)),
         "albedo_rmse_scaled": _rmse(_scaled(albedo.pixels, case.albedo, solid), case.albedo, solid),
         "mean_colour_rmse": _rmse(mean, case.albedo, solid),
         "own_mean_colour_rmse": _rmse(own, case.albedo, solid),
@@ -274,8 +279,22 @@ def table(figures: Mapping[str, float]) -> str:
             row("normals, whole subject", "°", "normals_degrees", "flat_degrees") + " |",
             row("normals, skin", "°", "normals_degrees_skin", "flat_degrees_skin") + " |",
             row("albedo", "RMSE", "albedo_rmse", "mean_colour_rmse", "own_mean_colour_rmse"),
+            row(
+                "albedo, set's light known",
+                "RMSE",
+                "calibrated_albedo_rmse",
+                "mean_colour_rmse",
+                "own_mean_colour_rmse",
+            ),
             row("albedo up to a gain", "RMSE", "albedo_rmse_scaled", "plate_rmse_scaled") + " |",
             row("relight", "dB", "relight_psnr", "unlit_copy_psnr", "true_phong_psnr"),
+            row(
+                "relight, set's light known",
+                "dB",
+                "calibrated_psnr",
+                "unlit_copy_psnr",
+                "true_phong_psnr",
+            ),
             row(
                 "relight, Lambert only",
                 "dB",

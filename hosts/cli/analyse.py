@@ -10,6 +10,7 @@ command = estimate(
     analyse_graph,
     """Estimate how light travels over the people in PLATE, for `relume shade`.
 
-    No light is needed yet: any number of them can be tried on the result.
+    No new light is needed yet: any number of them can be tried on the result.
     """,
+    filmed=True,
 )

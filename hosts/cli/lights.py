@@ -13,10 +13,11 @@ from relume.errors import UsageError
 from relume.hosts.cli.knob_options import knob_option, knobs_of, limits
 from relume.hosts.cli.options import refuse, several
 from relume.nodes.adjust_light import AdjustLight
+from relume.nodes.calibrate import Calibrate
 from relume.nodes.estimate_light import EstimateLight
 from relume.nodes.light_rig import LightRig
 from relume.nodes.read_environment import ReadEnvironment
-from relume.nodes.recipes import BACKGROUND, ORIGINAL, RIG, Lighting, Source
+from relume.nodes.recipes import BACKGROUND, ORIGINAL, RIG, Lighting, PlateLight, Source
 from relume.nodes.relight import Relight
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -104,6 +105,37 @@ light_options = several(
     knob_option(Relight, "original", "--original-amount", on="look"),
     knob_option(Relight, "skin_hue_limit", "--skin-hue-limit", on="look"),
 )
+
+
+plate_light_options = several(
+    click.option(
+        "--plate-light",
+        "filmed",
+        metavar="LIGHT",
+        help="The light PLATE was filmed under: a lat-long HDRI of the set, or rig:PRESET. The "
+        "albedo is then calibrated so that the plate comes out under it.",
+    ),
+    knob_option(AdjustLight, "rotate", "--plate-light-rotation", on="filmed_adjust"),
+    knob_option(AdjustLight, "exposure", "--plate-light-exposure", on="filmed_adjust"),
+    knob_option(Calibrate, "level", "--calibrate-level", on="calibrate"),
+    knob_option(Calibrate, "detail", "--calibrate-detail", on="calibrate"),
+)
+"""The light a plate was filmed under, and what is made of it."""
+
+
+def plate_light_of(options: Mapping[str, Any]) -> PlateLight | None:
+    """Return the light that `plate_light_options` describe.
+
+    Raises:
+        UsageError: there is no such rig, or it is no light that a plate is filmed under.
+        click.UsageError: an option would have no effect.
+    """
+    knobs = ("filmed_adjust__rotate", "filmed_adjust__exposure", "calibrate__level")
+    if options["filmed"] is None:
+        refuse(options, "without --plate-light", *knobs, "calibrate__detail")
+        return None
+    light = parse_light(options["filmed"])
+    return PlateLight(light, knobs_of(options, "filmed_adjust"), knobs_of(options, "calibrate"))
 
 
 def lighting_of(options: Mapping[str, Any]) -> Lighting:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -11,7 +12,12 @@ from relume.hosts.cli.backdrops import backdrop_of, backdrop_options
 from relume.hosts.cli.job import Job
 from relume.hosts.cli.joins import join_options, joined
 from relume.hosts.cli.knob_options import knobs_of
-from relume.hosts.cli.lights import light_options, lighting_of
+from relume.hosts.cli.lights import (
+    light_options,
+    lighting_of,
+    plate_light_of,
+    plate_light_options,
+)
 from relume.hosts.cli.options import (
     pass_option,
     plate_of,
@@ -42,6 +48,7 @@ from relume.nodes.recipes import RENDERERS, relight_graph
 @backdrop_options
 @join_options
 @plate_options
+@plate_light_options
 @write_options
 @pass_option
 @render_options
@@ -57,7 +64,7 @@ def command(plate: str, **options: Any) -> int:
         looks = [name for name in options if name.startswith("look__")]
         refuse(options, "with --renderer unet", *looks)
     graph = relight_graph(
-        plate_of(plate, options),
+        replace(plate_of(plate, options), light=plate_light_of(options)),
         lighting_of(options),
         knobs_of(options, "write"),
         joined(backdrop_of(options), options),

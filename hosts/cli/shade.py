@@ -11,7 +11,12 @@ from relume.hosts.cli.backdrops import backdrop_of, backdrop_options
 from relume.hosts.cli.job import Job
 from relume.hosts.cli.joins import join_options, joined
 from relume.hosts.cli.knob_options import knobs_of
-from relume.hosts.cli.lights import light_options, lighting_of
+from relume.hosts.cli.lights import (
+    light_options,
+    lighting_of,
+    plate_light_of,
+    plate_light_options,
+)
 from relume.hosts.cli.options import (
     farm_options,
     frame_options,
@@ -32,6 +37,7 @@ from relume.nodes.recipes import shade_graph
 @light_options
 @backdrop_options
 @join_options
+@plate_light_options
 @write_options
 @pass_option
 @frame_options
@@ -45,5 +51,6 @@ def command(transport: str, **options: Any) -> int:
         lighting_of(options),
         knobs_of(options, "write"),
         joined(backdrop_of(options), options),
+        plate_light_of(options),
     )
     return Job.of(options).carry_out(graph)

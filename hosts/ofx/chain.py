@@ -150,8 +150,27 @@ class Chain:
             return {slot: self._slot(port, slot, off=slot != slots[0]) for slot in slots}
         kind = port.types[0]
         if kind not in self._made:
-            self._made[kind] = self._make(port, "", off=port.optional)
+            self._made[kind] = self._modified(port, self._make(port, "", off=port.optional))
         return {"": self._made[kind]}
+
+    def _modified(self, port: In, made: list[str]) -> list[str]:
+        """Return what a port takes, as nodes modify it whose further needs the user has met.
+
+        Each such need is a choice that is off at first.
+        """
+        for node in self.registry.values():
+            modified = _modifies(node, port)
+            if modified is None:
+                continue
+            wires = {modified.name: Wire(modified, {"": made})}
+            for key, more in node.inputs().items():
+                if more is not modified:
+                    slot = f"{node.id}_{key}"
+                    wires[key] = Wire(more, {"": self._slot(more, slot, off=True)})
+            if len(wires) > 1:
+                self.steps[node.id] = Step(node, wires, group=node.id)
+                made = [f"{node.id}.{next(iter(node.outputs()))}", *made]
+        return made
 
     def _picture(self, port: In, *, direct: bool = False) -> list[str]:
         """Return a clip, and the node that makes the picture where the clip is not connected."""

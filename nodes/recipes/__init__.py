@@ -21,7 +21,7 @@ from relume.nodes.recipes.graphs import (
     shade_graph,
 )
 from relume.nodes.recipes.integration import Integration
-from relume.nodes.recipes.lighting import BACKGROUND, ORIGINAL, RIG, Lighting
+from relume.nodes.recipes.lighting import BACKGROUND, ORIGINAL, RIG, Lighting, PlateLight
 from relume.nodes.recipes.plate import METHODS, Plate
 from relume.nodes.recipes.sources import Knobs, Source
 
@@ -38,6 +38,7 @@ __all__ = [
     "Knobs",
     "Lighting",
     "Plate",
+    "PlateLight",
     "Source",
     "albedo_graph",
     "analyse_graph",

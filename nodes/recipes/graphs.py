@@ -14,7 +14,14 @@ from relume.nodes.premult import Premult
 from relume.nodes.read_transport import ReadTransport
 from relume.nodes.recipes.backdrop import ENVIRONMENT, Backdrop, add_backdrop, background_of
 from relume.nodes.recipes.integration import proxied
-from relume.nodes.recipes.lighting import Lighting, add_environment, add_lights, add_maps
+from relume.nodes.recipes.lighting import (
+    Lighting,
+    PlateLight,
+    add_calibrated,
+    add_environment,
+    add_lights,
+    add_maps,
+)
 from relume.nodes.recipes.plate import (
     Plate,
     add_albedo,
@@ -55,12 +62,16 @@ def relight_graph(
     graph = Graph()
     background = background_of(backdrop, plate.proxy)
     if renderer == "transport":
-        add_transport(graph, plate)
-        _add_relight(graph, lighting, "transport", background)
+        _add_relight(graph, lighting, add_transport(graph, plate), background)
     elif renderer == "unet":
         if lighting.relight:
             raise UsageError(
                 f"the renderer 'unet' has no {next(iter(lighting.relight))}",
+                way_out="Leave it out, or take the renderer 'transport'",
+            )
+        if plate.light is not None:
+            raise UsageError(
+                "the renderer 'unet' has no use for the light of the plate",
                 way_out="Leave it out, or take the renderer 'transport'",
             )
         add_albedo(graph, plate)
@@ -77,7 +88,7 @@ def relight_graph(
         write,
         rgba=picture,
         foreground="foreground",
-        albedo="albedo",
+        albedo=plate.colour,
         normal="normals",
         matte=plate.wire,
         relit="relight.relit",
@@ -173,19 +184,31 @@ def defocus_graph(plate: Plate, lens: Knobs, write: Source) -> Graph:
 def analyse_graph(plate: Plate, write: Source) -> Graph:
     """Return the graph that estimates the transport of a plate, to be shaded later."""
     graph = Graph()
-    add_transport(graph, plate)
-    graph.add("packed", PackTransport, transport="transport")
+    graph.add("packed", PackTransport, transport=add_transport(graph, plate))
     _add_write(graph, write, transport="packed")
     return graph
 
 
 def shade_graph(
-    transport: Source, lighting: Lighting, write: Source, backdrop: Backdrop | None = None
+    transport: Source,
+    lighting: Lighting,
+    write: Source,
+    backdrop: Backdrop | None = None,
+    filmed: PlateLight | None = None,
 ) -> Graph:
-    """Return the graph that relights an analysed plate; no network runs."""
+    """Return the graph that relights an analysed plate; no network runs.
+
+    Args:
+        transport: what `analyse_graph` wrote.
+        lighting: the lights.
+        write: where to.
+        backdrop: what is seen behind the subject.
+        filmed: the light the plate was filmed under, unless it is calibrated already.
+    """
     graph = Graph()
     graph.add("plate", ReadTransport, reader_knobs(transport))
-    _add_relight(graph, lighting, "plate.transport", background_of(backdrop, 1))
+    subject = add_calibrated(graph, filmed, "plate.transport")
+    _add_relight(graph, lighting, subject, background_of(backdrop, 1))
     picture = add_backdrop(graph, backdrop, lighting, "relight.relit", 1)
     _add_write(
         graph,

@@ -9,6 +9,7 @@ from typing import Any
 from relume.errors import UsageError
 from relume.graph import Graph
 from relume.nodes.adjust_light import AdjustLight
+from relume.nodes.calibrate import Calibrate
 from relume.nodes.estimate_light import EstimateLight
 from relume.nodes.light_rig import LightRig
 from relume.nodes.original_light import OriginalLight
@@ -49,6 +50,42 @@ class Lighting:
     def knobs_of(self, name: str) -> dict[str, Any]:
         """Return the knobs of the AdjustLight of one light."""
         return {**self.adjust, **self.each.get(name, {})}
+
+
+@dataclass(frozen=True, slots=True)
+class PlateLight:
+    """The light a plate was filmed under.
+
+    Attributes:
+        light: as one of `Lighting.lights`; not `original`.
+        adjust: knobs of AdjustLight.
+        calibrate: knobs of Calibrate.
+    """
+
+    light: Source
+    adjust: Knobs = field(default_factory=dict)
+    calibrate: Knobs = field(default_factory=dict)
+
+
+def add_calibrated(graph: Graph, filmed: PlateLight | None, transport: str) -> str:
+    """Calibrate a transport by the light its plate was filmed under, and return the reference.
+
+    Args:
+        graph: the graph.
+        filmed: that light; None where it is not known.
+        transport: reference to the transport.
+    """
+    if filmed is None:
+        return transport
+    if filmed.light in (ORIGINAL, BACKGROUND):
+        raise UsageError(
+            f"the light of the plate cannot be '{filmed.light}'",
+            way_out="Give an environment that was taken on the set",
+        )
+    maps = add_maps(graph, "plate", filmed.light, {})
+    light = graph.add("plate_light", AdjustLight, filmed.adjust, light=maps)
+    wires = {"transport": transport, "light": light}
+    return graph.add("calibration", Calibrate, filmed.calibrate, **wires) + ".calibrated"
 
 
 def add_lights(graph: Graph, lighting: Lighting, background: str | None) -> dict[str, str]:

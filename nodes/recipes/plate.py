@@ -14,6 +14,7 @@ from relume.nodes.normals import Normals
 from relume.nodes.onnx_matte import OnnxMatte
 from relume.nodes.plate_matte import PlateMatte
 from relume.nodes.read_matte import ReadMatte
+from relume.nodes.recipes.lighting import PlateLight, add_calibrated
 from relume.nodes.recipes.sources import Knobs, Source, add_picture
 from relume.nodes.steady_matte import SteadyMatte
 from relume.nodes.transport import Transport
@@ -37,6 +38,7 @@ class Plate:
         method: `network`, or `closed-form`: solved from the trimap or mask, without a network.
         model: knobs of OnnxMatte: a network of the user's own instead of relume's.
         steady: whether the matte is averaged over a few frames.
+        light: what the plate was filmed under, to calibrate its transport by.
         proxy: everything is worked at 1/proxy of the size.
     """
 
@@ -48,6 +50,7 @@ class Plate:
     method: str = "network"
     model: Knobs | None = None
     steady: bool = False
+    light: PlateLight | None = None
     proxy: int = 1
 
     def __post_init__(self) -> None:
@@ -89,6 +92,11 @@ class Plate:
         if self.steady:
             return "steady"
         return "matte.matte" if self.matte is None else "matte"
+
+    @property
+    def colour(self) -> str:
+        """The reference to the albedo in the graphs that have a transport."""
+        return "albedo" if self.light is None else "calibration.albedo"
 
     @property
     def subject(self) -> dict[str, str]:
@@ -144,7 +152,8 @@ def add_albedo(graph: Graph, plate: Plate) -> None:
     graph.add("albedo", Albedo, None, **plate.subject, normals="normals")
 
 
-def add_transport(graph: Graph, plate: Plate) -> None:
-    """Add what `add_albedo` does, and transport."""
+def add_transport(graph: Graph, plate: Plate) -> str:
+    """Add what `add_albedo` does, and transport; return the reference to the transport."""
     add_albedo(graph, plate)
-    graph.add("transport", Transport, None, **plate.subject, normals="normals", albedo="albedo")
+    wires = {**plate.subject, "normals": "normals", "albedo": "albedo"}
+    return add_calibrated(graph, plate.light, graph.add("transport", Transport, None, **wires))

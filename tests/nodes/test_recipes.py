@@ -13,6 +13,7 @@ from relume.nodes.recipes import (
     Integration,
     Lighting,
     Plate,
+    PlateLight,
     analyse_graph,
     defocus_graph,
     light_graph,
@@ -189,3 +190,32 @@ def test_the_unet_renderer_takes_the_place_of_transport_and_relight() -> None:
         relight_graph(
             Plate("p.exr"), Lighting({"key": "e.exr"}, relight={"gloss": 1}), "o.exr", None, "unet"
         )
+
+
+FILMED = PlateLight({"file": "set.hdr"}, {"rotate": 30.0}, {"level": 0.0})
+
+
+def test_a_known_light_of_the_plate_calibrates_what_is_lit_and_written() -> None:
+    for graph in (
+        relight_graph(Plate("p.exr", light=FILMED), KEY, "o.exr"),
+        analyse_graph(Plate("p.exr", light=FILMED), "o.exr"),
+        shade_graph("t.exr", KEY, "o.exr", filmed=FILMED),
+    ):
+        graph.check(REGISTRY)
+        assert graph.nodes["calibration"].knobs == {"level": 0.0}
+        assert graph.nodes["plate_light"].knobs == {"rotate": 30.0}
+        user = "packed" if "packed" in graph.nodes else "relight"
+        assert graph.nodes[user].inputs["transport"] == "calibration.calibrated"
+    written = relight_graph(Plate("p.exr", light=FILMED), KEY, "o.exr").nodes["write"]
+    assert written.inputs["layers"]["albedo"] == "calibration.albedo"
+
+
+@pytest.mark.parametrize("light", ["original", "background"])
+def test_what_says_nothing_of_the_set_is_no_light_of_the_plate(light: str) -> None:
+    with pytest.raises(UsageError, match="taken on the set"):
+        relight_graph(Plate("p.exr", light=PlateLight(light)), KEY, "o.exr")
+
+
+def test_networks_that_see_the_light_have_no_use_for_the_light_of_the_plate() -> None:
+    with pytest.raises(UsageError, match="unet"):
+        relight_graph(Plate("p.exr", light=FILMED), KEY, "o.exr", renderer="unet")

@@ -90,6 +90,18 @@ def test_a_choice_says_which_node_makes_what_no_clip_brings(found: dict[str, Eff
     assert three.count("adjust_light") == 3
 
 
+def test_the_light_of_the_set_is_a_choice_that_is_off_at_first(found: dict[str, Effect]) -> None:
+    relight = found["relight"]
+    assert "calibrate" not in types(relight, "relit", {"Source"})
+    assert relight.choices["calibrate_light"].options[0] == "off"
+    lit = types(relight, "relit", {"Source"}, calibrate_light="read_environment")
+    assert lit.count("calibrate") == 1
+    assert "transport" in lit
+    assert "calibrate" in types(
+        relight, "relit", {"Source"}, calibrate_light="read_environment", transport="phong"
+    )
+
+
 def test_layers_are_passes(found: dict[str, Effect]) -> None:
     layers = {shown.layer for shown in found["relight"].passes if shown.layer}
     assert {"diffuse", "specular", "residual", "relit_light1", "diffuse_light"} <= layers
