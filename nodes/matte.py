@@ -27,7 +27,7 @@ class Matte(Node):
     Kirillov et al. 2020 (from octave to octave); He et al. 2013 (guided filter).
     """
 
-    id, version, category = "matte", 5, "Matte"
+    id, version, category = "matte", 6, "Matte"
     weights = ("matte",)
     plate = In(Image, "The plate.", colour="network")
     anchor = In(float, "Exposure anchor of the shot.")

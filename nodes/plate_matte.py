@@ -28,7 +28,7 @@ class PlateMatte(Node):
     Source: Sengupta et al. 2020, Background Matting; Qian and Sezan 1992; Chuang et al. 2001.
     """
 
-    id, version, category = "plate_matte", 7, "Matte"
+    id, version, category = "plate_matte", 8, "Matte"
     weights = ("matte",)
     plate = In(Image, "The plate.", colour="network")
     clean_plate = In(Image, "The same view without the subject.", colour="network")

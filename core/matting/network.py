@@ -14,6 +14,7 @@ from relume.image import DATA, Image
 from relume.matting.cascade import DOUBT, Frame, refine_all
 from relume.matting.edges import guided_edges
 from relume.matting.inputs import require_plate_size
+from relume.matting.nearby import nearby_alpha
 from relume.matting.people import oversights, people
 from relume.matting.planes import drawn, planar, resized
 from relume.matting.trimap import certain
@@ -124,8 +125,11 @@ def estimate_matte(
             settled = _whole(settled, view)
         alpha = _plane(settled)
         if refine:
+            import torch
+
             gain = np.float32(2.0**anchor)
             alpha = guided_edges(plate.rgb, alpha, lambda part: encode(part * gain))
+            alpha = nearby_alpha(plate.rgb * gain, alpha, threads=torch.get_num_threads())
         trimap = _classes(view, plate)
         error = view.doubt
     if background is not None and foreground is not None:

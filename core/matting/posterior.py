@@ -1,4 +1,4 @@
-"""Alpha of single pixels over a known background, as the median of what is probable."""
+"""Alpha of single pixels from the colours on both sides, as the median of what is probable."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ PAIRS = tuple(combinations_with_replacement(range(3), 2))
 _DOUBTED = 0.15
 """Least probability that such a pixel is what the network says it is not."""
 
-_PRIOR = 0.3
-"""How far alpha of the others is believed to lie from the network's."""
+PRIOR = 0.3
+"""How far alpha of the others is believed to lie from the network's, unless told otherwise."""
 
 _STRANGE = 0.01
 """Probability that a subject's pixel looks like nothing near it."""
@@ -44,15 +44,18 @@ def probable_alpha(
     prior: F32,
     ends: F32,
     *,
+    behind: F32 | None = None,
+    doubt: float = PRIOR,
     steps: int = 17,
 ) -> Probable:
     """Return the alpha that is too much as probably as too little.
 
     Of alpha, I = αF + (1 − α)B + noise with F normally distributed around what the subject looks
     like nearby, so that I is normal with mean αF̄ + (1 − α)B and covariance α²Σ + σ²; a strange F
-    has a covariance as wide as the picture is bright. The prior has points at 0 and 1 and a normal
-    distribution around the network's alpha. The posterior is summed up on a grid; its median
-    has the least expected absolute error.
+    has a covariance as wide as the picture is bright. A background that is not known but guessed
+    from what is near adds (1 − α)² of its own covariance. The prior has points at 0 and 1 and a
+    normal distribution around the network's alpha. The posterior is summed up on a grid; its
+    median has the least expected absolute error.
 
     Source: Chuang et al. 2001, A Bayesian approach to digital matting, section 3: F as a normal
     distribution from near pixels. Deviations: B is known; F is integrated out rather than
@@ -60,30 +63,33 @@ def probable_alpha(
 
     Args:
         plate: N×3 scene-linear.
-        clean: N×3 likewise.
+        clean: N×3 likewise, B.
         mean: N×3, F̄.
         spread: N×6, Σ in the order of `PAIRS`.
         noise: N×3 standard deviations.
         prior: N, the network's alpha.
         ends: 2×N, how probable alphas of 0 and of 1 are before the pixel is looked at.
+        behind: N×6, covariance of B; None where it is known.
+        doubt: standard deviation of alpha around the prior.
         steps: of the grid.
     """
     # Highlights squared and multiplied would leave the range of float32.
     scale = np.maximum(np.abs(plate).mean(-1), np.abs(clean).mean(-1)) + np.float32(1e-3)
-    near, behind, front = (x / scale[:, None] for x in (plate, clean, mean))
-    between = spread / (scale * scale)[:, None]
+    near, back, front = (x / scale[:, None] for x in (plate, clean, mean))
+    square = (scale * scale)[:, None]
+    between, strange = spread / square, np.array([[np.float32(i == j) for i, j in PAIRS]])
+    beyond = np.zeros_like(between) if behind is None else behind / square
     floor = (noise / scale[:, None]) ** 2 + np.float32(1e-7)
-    anything = [np.float32(pair[0] == pair[1]) for pair in PAIRS]
     grid = np.linspace(0.0, 1.0, steps, dtype=np.float32)
     found = np.empty((steps, len(plate)), np.float32)
     for k, alpha in enumerate(grid):
-        away = near - alpha * front - (1 - alpha) * behind
+        away = near - alpha * front - (1 - alpha) * back
+        other = (1 - alpha) ** 2 * beyond
         found[k] = np.logaddexp(
-            np.float32(np.log(1 - _STRANGE)) + _log_normal(away, alpha**2 * between, floor),
-            np.float32(np.log(_STRANGE))
-            + _log_normal(away, np.broadcast_to(alpha**2 * np.array(anything), (1, 6)), floor),
+            np.float32(np.log(1 - _STRANGE)) + _log_normal(away, alpha**2 * between + other, floor),
+            np.float32(np.log(_STRANGE)) + _log_normal(away, alpha**2 * strange + other, floor),
         )
-    found += np.log(_prior(prior, ends, grid))
+    found += np.log(_prior(prior, ends, grid, doubt))
     found -= found.max(0)
     np.exp(found, out=found)
     return Probable(_median(found, grid), found[[0, -1]] / found.sum(0))
@@ -121,9 +127,9 @@ def _log_normal(away: F32, spread: F32, floor: F32) -> F32:
     return np.asarray(-0.5 * (square + np.log(first * second * third)), np.float32)
 
 
-def _prior(alpha: F32, ends: F32, grid: F32) -> F32:
+def _prior(alpha: F32, ends: F32, grid: F32, doubt: float) -> F32:
     """Return K×N probabilities of the grid's values."""
-    out = np.exp(-0.5 * ((grid[:, None] - alpha) / np.float32(_PRIOR)) ** 2)
+    out = np.exp(-0.5 * ((grid[:, None] - alpha) / np.float32(doubt)) ** 2)
     out[[0, -1]] = 0
     out *= (1 - ends.sum(0)) / out.sum(0)
     out[[0, -1]] = ends

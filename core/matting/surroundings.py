@@ -25,8 +25,11 @@ def looks_around(plate: F32, weight: F32, wide: float, where: NDArray[np.bool_])
         wide: as in `spread_around`.
         where: H×W, the N pixels.
     """
-    squares = np.stack([plate[..., i] * plate[..., j] for i, j in PAIRS], -1)
-    moments = spread_around(np.concatenate((plate, squares), -1), weight, wide)[where]
+    colours = [plate[..., c] for c in range(3)]
+    products = ((colours[i], colours[j]) for i, j in PAIRS)
+    planes = (weight, *(weight * c for c in colours), *(weight * a * b for a, b in products))
+    small = np.stack([_cells(plane) for plane in planes], -1)
+    moments = _sampled(_filled(small, wide), where)
     mean = moments[:, :3]
     spread = moments[:, 3:] - np.stack([mean[:, i] * mean[:, j] for i, j in PAIRS], -1)
     # However even it looks, it is not.
@@ -44,15 +47,9 @@ def spread_around(values: F32, weight: F32, wide: float) -> F32:
         weight: H×W, not negative.
         wide: standard deviation of the surroundings, in units of what is near.
     """
-    height, width = weight.shape
-    planes = np.concatenate((values * weight[..., None], weight[..., None]), -1)
-    small = _small(planes, wide)
-    total = small[..., -1]
-    usual = float(total.max(initial=0.0))
-    known = np.clip(total / max(0.02 * usual, 1e-12), 0.0, 1.0) * (total > 1e-4 * usual)
-    mean = small[..., :-1] / np.maximum(total, 1e-12)[..., None]
-    filled = push_pull(np.asarray(mean, np.float32), np.asarray(known, np.float32))
-    return _enlarged(filled, height, width)
+    planes = [weight, *(weight * values[..., c] for c in range(values.shape[2]))]
+    small = np.stack([_cells(plane) for plane in planes], -1)
+    return _enlarged(_filled(small, wide), *weight.shape)
 
 
 def blurred(planes: F32, wide: float) -> F32:
@@ -62,24 +59,57 @@ def blurred(planes: F32, wide: float) -> F32:
         planes: H×W×C.
         wide: standard deviation of the surroundings, in units of what is near.
     """
-    return _enlarged(_small(planes, wide), *planes.shape[:2])
+    small = np.stack([_cells(planes[..., c]) for c in range(planes.shape[2])], -1)
+    return _enlarged(ndimage.gaussian_filter(small, (wide, wide, 0)), *planes.shape[:2])
 
 
-def _small(planes: F32, wide: float) -> F32:
-    """Return H×W×C made small and blurred."""
-    step = _step(planes.shape[:2])
-    padded = np.pad(planes, ((0, -len(planes) % step), (0, -planes.shape[1] % step), (0, 0)))
-    rows, columns = padded.shape[0] // step, padded.shape[1] // step
-    small = padded.reshape(rows, step, columns, step, -1).mean((1, 3))
-    out: F32 = ndimage.gaussian_filter(small, (wide, wide, 0))
-    return out
+def _cells(plane: F32) -> F32:
+    """Return the means of cells of H×W, which are cut off at the lower and right edges by zeros."""
+    step = _step(plane.shape)
+    height, width = plane.shape
+    padded = np.pad(plane, ((0, -height % step), (0, -width % step)))
+    cells = padded.reshape(padded.shape[0] // step, step, -1, step)
+    return np.asarray(cells.mean(3).mean(1), np.float32)
+
+
+def _filled(small: F32, wide: float) -> F32:
+    """Return h×w×C means around every cell of what h×w×(1 + C) cells hold, their weight first."""
+    small = ndimage.gaussian_filter(small, (wide, wide, 0))
+    total = small[..., 0]
+    usual = float(total.max(initial=0.0))
+    known = np.clip(total / max(0.02 * usual, 1e-12), 0.0, 1.0) * (total > 1e-4 * usual)
+    mean = small[..., 1:] / np.maximum(total, 1e-12)[..., None]
+    return push_pull(np.asarray(mean, np.float32), np.asarray(known, np.float32))
 
 
 def _enlarged(small: F32, height: int, width: int) -> F32:
-    """Return what `_small` made small at full size."""
+    """Return cells at full size, H×W×C."""
     step = _step((height, width))
     large = resized(planar(small), small.shape[0] * step, small.shape[1] * step)[0]
     return np.ascontiguousarray(large.permute(1, 2, 0).numpy()[:height, :width])
+
+
+def _sampled(small: F32, where: NDArray[np.bool_]) -> F32:
+    """Return N×C: cells as `_enlarged` gives them, at some pixels alone."""
+    step = _step(where.shape)
+    rows, columns = np.nonzero(where)
+    (low, high, y), (left, right, x) = (
+        _between(place, step, count)
+        for place, count in ((rows, small.shape[0]), (columns, small.shape[1]))
+    )
+    above = small[low, left] + x * (small[low, right] - small[low, left])
+    below = small[high, left] + x * (small[high, right] - small[high, left])
+    return np.asarray(above + y * (below - above), np.float32)
+
+
+def _between(
+    place: NDArray[np.intp], step: int, count: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp], F32]:
+    """Return the two cells between whose centres pixels lie, and how far on the way, N×1."""
+    at = np.maximum((place + np.float32(0.5)) / np.float32(step) - np.float32(0.5), 0)
+    first = np.minimum(at.astype(np.intp), count - 1)
+    share = np.asarray(at - first, np.float32)[:, None]
+    return first, np.minimum(first + 1, count - 1), share
 
 
 def _step(shape: tuple[int, ...]) -> int:
