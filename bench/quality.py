@@ -39,6 +39,14 @@ MEASURES = (
     Measure("albedo", "albedo, RMSE", "", "albedo_rmse", "mean_colour_rmse", "mean of training"),
     Measure("transport", "relight, PSNR", " dB", "relight_psnr", "unlit_copy_psnr", "the plate"),
     Measure(
+        "transport",
+        "relight with the light of the set known",
+        " dB",
+        "calibrated_psnr",
+        "unlit_copy_psnr",
+        "the plate",
+    ),
+    Measure(
         "transport", "relight by unet, PSNR", " dB", "unet_psnr", "unlit_copy_psnr", "the plate"
     ),
     Measure(
