@@ -244,7 +244,7 @@ def finetune(
         architecture=known["architecture"],
         recipe=_recipe(shots, len(frames), len(held), known),
         seed=plan.seed,
-        steps=int(known.get("steps", 0)) + result.step,
+        steps=weights.steps("matte") + result.step,
         figures=figures,
         command="relume train finetune",
     )

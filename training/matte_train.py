@@ -168,7 +168,7 @@ def main() -> None:
         task = refine_task(given.lit, given.assets, given.runs, fine=given.fine, start=start)
     if start is not None:
         # Those of both parts.
-        task.before = int(weights.manifest("matte").get("steps", 0))
+        task.before = weights.steps("matte")
     plan = plan_of(given, warm_up=100 if given.part == "coarse" else 30, validate_steps=500)
     result = train(task, given.runs / task.name, plan)
     print(task.name, result.step, "steps", result.figures, file=sys.stderr)

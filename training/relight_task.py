@@ -100,7 +100,7 @@ class RelightTask(ABC):
     def start_from_shipped(self) -> None:
         """Go on from the weights that ship, and tell how long those were trained."""
         self.start = weights.load(self.name)
-        self.before = int(weights.manifest(self.name).get("steps", 0))
+        self.before = weights.steps(self.name)
 
     def batch(self, rng: np.random.Generator) -> Mapping[str, Tensor]:
         """Return one batch, with the long side its coarse pass shall have."""

@@ -59,6 +59,15 @@ def manifest(name: str) -> dict[str, Any]:
     raise InputError("the weights manifest is incomplete", file=str(path), way_out=_WAY_OUT)
 
 
+def steps(name: str) -> int:
+    """Return how many steps a network was trained; 0 where its manifest does not say.
+
+    Raises:
+        InputError: the manifest is missing or unreadable.
+    """
+    return int(manifest(name).get("steps", 0))
+
+
 def digest(name: str) -> str:
     """Return the sha256 that the manifest promises: the weights' part of a cache key."""
     return str(manifest(name)["sha256"])

@@ -77,9 +77,10 @@ def add_calibrated(graph: Graph, filmed: PlateLight | None, transport: str) -> s
     """
     if filmed is None:
         return transport
-    if filmed.light in (ORIGINAL, BACKGROUND):
+    known = filmed.light
+    if known == ORIGINAL or known == BACKGROUND or BACKGROUND in reader_knobs(known):
         raise UsageError(
-            f"the light of the plate cannot be '{filmed.light}'",
+            "the light of the plate can neither be 'original' nor an estimate of it",
             way_out="Give an environment that was taken on the set",
         )
     maps = add_maps(graph, "plate", filmed.light, {})

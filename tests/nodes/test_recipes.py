@@ -14,6 +14,7 @@ from relume.nodes.recipes import (
     Lighting,
     Plate,
     PlateLight,
+    Source,
     analyse_graph,
     defocus_graph,
     light_graph,
@@ -210,8 +211,8 @@ def test_a_known_light_of_the_plate_calibrates_what_is_lit_and_written() -> None
     assert written.inputs["layers"]["albedo"] == "calibration.albedo"
 
 
-@pytest.mark.parametrize("light", ["original", "background"])
-def test_what_says_nothing_of_the_set_is_no_light_of_the_plate(light: str) -> None:
+@pytest.mark.parametrize("light", ["original", "background", {"background": "street.exr"}])
+def test_what_says_nothing_of_the_set_is_no_light_of_the_plate(light: Source) -> None:
     with pytest.raises(UsageError, match="taken on the set"):
         relight_graph(Plate("p.exr", light=PlateLight(light)), KEY, "o.exr")
 
