@@ -14,7 +14,7 @@ from relume.shading.calibrate import calibrate
 from relume.shading.types import Transport
 
 UNLIKELY = 2.0
-"""Stops between plate and light from which the light is taken for one of another exposure."""
+"""Stops between plate and light from which the user is told."""
 
 
 class Calibration(NamedTuple):
@@ -60,13 +60,27 @@ class Calibrate(Node):
                 "the plate's own light has no directions to calibrate by",
                 way_out="Give an environment taken on the set",
             )
+        if transport.calibrated:
+            raise UsageError(
+                "the transport is calibrated already",
+                way_out="Leave out the light of the plate, or analyse the plate without it",
+            )
         found = calibrate(
             transport, light, level=self.level, detail=self.detail, threads=ctx.threads
         )
-        if abs(found.stops) > UNLIKELY and self.level > 0:
-            ctx.notice(
-                f"under the light of the set the subject would be {abs(found.stops):.1f} stops "
-                f"{'darker' if found.stops > 0 else 'brighter'} than the plate; if the HDRI is not "
-                "exposed as the plate is, adjust its exposure, or set level to 0"
-            )
+        self._notice(ctx, found.stops)
         return Calibration(found.transport, found.transport.albedo)
+
+    def _notice(self, ctx: Context, stops: tuple[float, float, float]) -> None:
+        """Tell the user where light and plate do not go together."""
+        known = {name: value for name, value in zip("RGB", stops, strict=True) if value == value}
+        if not known:
+            ctx.notice("plate or light are too dark to calibrate by; the albedo is left as it is")
+            return
+        name, far = max(known.items(), key=lambda item: abs(item[1]))
+        if abs(far) > UNLIKELY and self.level > 0:
+            ctx.notice(
+                f"under the light of the set the subject would be {abs(far):.1f} stops "
+                f"{'darker' if far > 0 else 'brighter'} than the plate, in {name}; if the HDRI is "
+                "not exposed and balanced as the plate is, adjust it, or set level to 0"
+            )

@@ -24,6 +24,9 @@ _FRONT, _BEHIND = 0.5, 2.0
 """How wide the surroundings are that tell of the subject and of the background; hair differs from
 strand to strand. See `spread_around`."""
 
+_BRIGHTEST = 64.0
+"""Up to which colours are told apart: a highlight must not stand for all that is near."""
+
 _NOISE = 0.02
 """Least noise of the plate, as a share of its level: nothing is of one colour."""
 
@@ -65,15 +68,18 @@ def nearby_alpha(plate: F32, alpha: F32, *, threads: int = 1) -> F32:
         threads: to compute with; the result does not depend on it.
 
     Returns:
-        H×W, 0 to 1, equal to `alpha` where that is sure.
+        H×W, 0 to 1, equal to `alpha` where that is sure, and everywhere if one side never is.
     """
     low, high = _DOUBTFUL
     doubtful = (alpha > low) & (alpha < high)
     box = around(doubtful, round(_MARGIN * max(alpha.shape)))
     if box is None:
         return alpha
-    where, known, colour = doubtful[box], alpha[box], plate[box]
+    where, known = doubtful[box], alpha[box]
     sides = ((known > _SURE, _FRONT), (known < 1 - _SURE, _BEHIND))
+    if not all(shown.any() for shown, _ in sides):
+        return alpha
+    colour = np.clip(np.nan_to_num(plate[box]), -_BRIGHTEST, _BRIGHTEST)
 
     def look(side: tuple[NDArray[np.bool_], float]) -> tuple[F32, F32]:
         shown, wide = side

@@ -3,7 +3,8 @@
 The coefficients of a pixel, in this order, fill `transport_00.R/G/B/A`, `transport_01.R/G/B/A` …:
 the weight of D(N), one weight an exponent (1, 16, 32, 64), and the 16 weights of the spherical
 harmonics in the order l² + l + m. The last layer is padded with 0. Where there is a camera, its
-orientation is the attribute `worldToCamera`, and the directions to it are the layer `view`.
+orientation is the attribute `worldToCamera`, and the directions to it are the layer `view`. A
+transport that was calibrated says so in the attribute `relume:calibrated`.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ PREFIX = "transport_"
 COEFFICIENTS = 1 + len(EXPONENTS) + HARMONICS
 _CHANNELS = ("R", "G", "B", "A")
 _MATRIX = "worldToCamera"
+_CALIBRATED = "relume:calibrated"
 _GIVEN = {"foreground": "RGB", "albedo": "RGB", "normal": "XYZ", "matte": "A"}
 
 
@@ -63,13 +65,17 @@ def pack(transport: Transport) -> Layers:
         view[transport.index] = transport.view.T
         shaped = view.reshape(matte.height, matte.width, 3)
         packed["view"] = matte.like(shaped, ("X", "Y", "Z"), colour=DATA, alpha="none")
+    attributes: dict[str, tuple[str, object]] = {}
+    if transport.calibrated:
+        attributes[_CALIBRATED] = ("int", 1)
     if transport.to_world is not None:
         # The inverse of a rotation is its transpose, and row vectors transpose it once more.
         matrix = np.eye(4)
         matrix[:3, :3] = transport.to_world
-        attribute = {_MATRIX: ("matrix", tuple(matrix.reshape(-1).tolist()))}
+        attributes[_MATRIX] = ("matrix", tuple(matrix.reshape(-1).tolist()))
+    if attributes:
         packed = {
-            name: replace(image, metadata={**image.metadata, **attribute})
+            name: replace(image, metadata={**image.metadata, **attributes})
             for name, image in packed.items()
         }
     return Layers(packed)
@@ -117,4 +123,5 @@ def unpack(layers: Mapping[str, Image]) -> Transport:
         residual=planar[1 + lobes :],
         view=view,
         to_world=to_world,
+        calibrated=_CALIBRATED in matte.metadata,
     )

@@ -44,6 +44,7 @@ class Transport:
         to_world: 3×3 rotation from camera space to the world the light is fixed to, or None
             where the light is fixed to the picture.
         exponents: the K exponents.
+        calibrated: whether its albedo was corrected by the light of the set.
     """
 
     foreground: Image
@@ -57,6 +58,7 @@ class Transport:
     view: F32 | None = None
     to_world: NDArray[np.float64] | None = None
     exponents: tuple[int, ...] = EXPONENTS
+    calibrated: bool = False
 
 
 def views(camera: Camera | None, image: Image, index: NDArray[np.int32]) -> F32 | None:

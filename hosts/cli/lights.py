@@ -112,11 +112,13 @@ plate_light_options = several(
         "--plate-light",
         "filmed",
         metavar="LIGHT",
-        help="The light PLATE was filmed under: a lat-long HDRI of the set, or rig:PRESET. The "
+        help="The light the plate was filmed under: a lat-long HDRI of the set, or rig:PRESET. The "
         "albedo is then calibrated so that the plate comes out under it.",
     ),
+    knob_option(ReadEnvironment, "colour", "--plate-light-space", on="filmed_read"),
     knob_option(AdjustLight, "rotate", "--plate-light-rotation", on="filmed_adjust"),
     knob_option(AdjustLight, "exposure", "--plate-light-exposure", on="filmed_adjust"),
+    knob_option(AdjustLight, "gain", "--plate-light-gain", on="filmed_adjust"),
     knob_option(Calibrate, "level", "--calibrate-level", on="calibrate"),
     knob_option(Calibrate, "detail", "--calibrate-detail", on="calibrate"),
 )
@@ -127,14 +129,18 @@ def plate_light_of(options: Mapping[str, Any]) -> PlateLight | None:
     """Return the light that `plate_light_options` describe.
 
     Raises:
-        UsageError: there is no such rig, or it is no light that a plate is filmed under.
+        UsageError: there is no such rig.
         click.UsageError: an option would have no effect.
     """
-    knobs = ("filmed_adjust__rotate", "filmed_adjust__exposure", "calibrate__level")
     if options["filmed"] is None:
-        refuse(options, "without --plate-light", *knobs, "calibrate__detail")
+        knobs = [name for name in options if name.startswith(("filmed_", "calibrate__"))]
+        refuse(options, "without --plate-light", *knobs)
         return None
     light = parse_light(options["filmed"])
+    if isinstance(light, str):
+        refuse(options, "without a --plate-light from a file", "filmed_read__colour")
+    else:
+        light = {**light, **knobs_of(options, "filmed_read")}
     return PlateLight(light, knobs_of(options, "filmed_adjust"), knobs_of(options, "calibrate"))
 
 

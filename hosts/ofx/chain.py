@@ -42,6 +42,9 @@ CHAIN = {
 }
 """Name of a port → nodes that make such a picture where no clip brings it, best first."""
 
+UNMEASURED = frozenset({"original_light", "estimate_light"})
+"""Nodes that make a light which nobody measured, so that nothing can be corrected by it."""
+
 _LIGHT = In(Environment, "")
 _WITH_ALPHA = {"sources": ["R", "G", "B", "b.A"], "names": ["R", "G", "B", "A"]}
 
@@ -63,6 +66,7 @@ class Chain:
         self.pictures: dict[str, list[str]] = {}
         self._made: dict[type, list[str]] = {}
         self._modifiers: list[str] = []
+        self._left_out: frozenset[str] = frozenset()
         ports = target.inputs()
         needed = [name for name, port in ports.items() if _is_picture(port) and not port.optional]
         # Without plate and matte a node works on finished pictures, as an application has them.
@@ -160,16 +164,21 @@ class Chain:
         """
         for node in self.registry.values():
             modified = _modifies(node, port)
-            if modified is None:
+            if modified is None or node is self.target:
                 continue
             wires = {modified.name: Wire(modified, {"": made})}
+            self._left_out = UNMEASURED
             for key, more in node.inputs().items():
                 if more is not modified:
                     slot = f"{node.id}_{key}"
                     wires[key] = Wire(more, {"": self._slot(more, slot, off=True)})
+            self._left_out = frozenset()
             if len(wires) > 1:
                 self.steps[node.id] = Step(node, wires, group=node.id)
-                made = [f"{node.id}.{next(iter(node.outputs()))}", *made]
+                first, *others = node.outputs()
+                made = [f"{node.id}.{first}", *made]
+                for key in self.pictures.keys() & set(others):
+                    self.pictures[key] = [f"{node.id}.{key}", *self.pictures[key]]
         return made
 
     def _picture(self, port: In, *, direct: bool = False) -> list[str]:
@@ -281,7 +290,9 @@ class Chain:
     def _makers(self, port: In) -> Iterator[tuple[type[Node], str]]:
         """Yield the nodes that make what a port takes, and the output that brings it."""
         for node in self.registry.values():
-            if node is not self.target and _modifies(node, port) is None:
+            if node is self.target or node.id in self._left_out:
+                continue
+            if _modifies(node, port) is None:
                 yield from ((node, key) for key, o in node.outputs().items() if _brings(o, port))
 
     def _follow(self, name: str) -> None:

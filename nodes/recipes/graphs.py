@@ -15,6 +15,7 @@ from relume.nodes.read_transport import ReadTransport
 from relume.nodes.recipes.backdrop import ENVIRONMENT, Backdrop, add_backdrop, background_of
 from relume.nodes.recipes.integration import proxied
 from relume.nodes.recipes.lighting import (
+    CALIBRATED_ALBEDO,
     Lighting,
     PlateLight,
     add_calibrated,
@@ -57,7 +58,8 @@ def relight_graph(
         renderer: one of `RENDERERS`.
 
     Raises:
-        UsageError: there is no such renderer, or it has no use for the knobs of Relight.
+        UsageError: there is no such renderer, or it has no use for the knobs of Relight or for the
+            light of the plate, or that is no light of a set.
     """
     graph = Graph()
     background = background_of(backdrop, plate.proxy)
@@ -204,17 +206,23 @@ def shade_graph(
         write: where to.
         backdrop: what is seen behind the subject.
         filmed: the light the plate was filmed under, unless it is calibrated already.
+
+    Raises:
+        UsageError: that is no light of a set.
     """
     graph = Graph()
     graph.add("plate", ReadTransport, reader_knobs(transport))
     subject = add_calibrated(graph, filmed, "plate.transport")
     _add_relight(graph, lighting, subject, background_of(backdrop, 1))
     picture = add_backdrop(graph, backdrop, lighting, "relight.relit", 1)
+    # Of two layers of one name the later is written.
+    corrected = {} if filmed is None else {"albedo": CALIBRATED_ALBEDO}
     _add_write(
         graph,
         write,
         rgba=picture,
         given="plate.passes",
+        **corrected,
         relit="relight.relit",
         passes="relight.passes",
     )

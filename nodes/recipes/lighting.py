@@ -24,6 +24,12 @@ ORIGINAL = "original"
 BACKGROUND = "background"
 """As a light: what the background picture says of it; `background:FILE` is another picture."""
 
+CALIBRATED_ALBEDO = "calibration.albedo"
+"""Reference to the albedo in graphs whose transport is calibrated."""
+
+_OWN = "plates_own"
+"""What the nodes of the light of the plate are named after: not what users name a light."""
+
 RIG = "rig:"
 """As a light: what the name of a preset of LightRig begins with."""
 
@@ -57,7 +63,7 @@ class PlateLight:
     """The light a plate was filmed under.
 
     Attributes:
-        light: as one of `Lighting.lights`; not `original`.
+        light: as one of `Lighting.lights`, but neither the original light nor an estimated one.
         adjust: knobs of AdjustLight.
         calibrate: knobs of Calibrate.
     """
@@ -74,6 +80,9 @@ def add_calibrated(graph: Graph, filmed: PlateLight | None, transport: str) -> s
         graph: the graph.
         filmed: that light; None where it is not known.
         transport: reference to the transport.
+
+    Raises:
+        UsageError: it is no light of a set.
     """
     if filmed is None:
         return transport
@@ -83,8 +92,8 @@ def add_calibrated(graph: Graph, filmed: PlateLight | None, transport: str) -> s
             "the light of the plate can neither be 'original' nor an estimate of it",
             way_out="Give an environment that was taken on the set",
         )
-    maps = add_maps(graph, "plate", filmed.light, {})
-    light = graph.add("plate_light", AdjustLight, filmed.adjust, light=maps)
+    maps = add_maps(graph, _OWN, filmed.light, {})
+    light = graph.add(f"{_OWN}_light", AdjustLight, filmed.adjust, light=maps)
     wires = {"transport": transport, "light": light}
     return graph.add("calibration", Calibrate, filmed.calibrate, **wires) + ".calibrated"
 

@@ -14,7 +14,7 @@ from relume.nodes.normals import Normals
 from relume.nodes.onnx_matte import OnnxMatte
 from relume.nodes.plate_matte import PlateMatte
 from relume.nodes.read_matte import ReadMatte
-from relume.nodes.recipes.lighting import PlateLight, add_calibrated
+from relume.nodes.recipes.lighting import CALIBRATED_ALBEDO, PlateLight, add_calibrated
 from relume.nodes.recipes.sources import Knobs, Source, add_picture
 from relume.nodes.steady_matte import SteadyMatte
 from relume.nodes.transport import Transport
@@ -38,7 +38,8 @@ class Plate:
         method: `network`, or `closed-form`: solved from the trimap or mask, without a network.
         model: knobs of OnnxMatte: a network of the user's own instead of relume's.
         steady: whether the matte is averaged over a few frames.
-        light: what the plate was filmed under, to calibrate its transport by.
+        light: what the plate was filmed under, to calibrate its transport by; graphs without a
+            transport have no use for it.
         proxy: everything is worked at 1/proxy of the size.
     """
 
@@ -96,7 +97,7 @@ class Plate:
     @property
     def colour(self) -> str:
         """The reference to the albedo in the graphs that have a transport."""
-        return "albedo" if self.light is None else "calibration.albedo"
+        return "albedo" if self.light is None else CALIBRATED_ALBEDO
 
     @property
     def subject(self) -> dict[str, str]:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.core.test_shading_relight import RGB, solid, sphere
 
+from relume.geometry.subject import find_subject
 from relume.image import Image
 from relume.light.maps import settled
 from relume.light.prefilter import prefilter
@@ -17,6 +18,7 @@ from relume.light.types import Environment, LightMaps
 from relume.shading.calibrate import calibrate
 from relume.shading.phong import phong_transport
 from relume.shading.relight import relight
+from relume.shading.transport_file import pack, unpack
 from relume.shading.types import Transport
 
 
@@ -78,10 +80,57 @@ def test_a_wrong_level_is_found_and_its_share_taken_out(factor: float) -> None:
     # Without shine the median is of the body alone, whose level is known.
     transport = dull(transport, maps, true)
     found = calibrate(transport, maps, level=0.8, detail=0)
-    assert found.stops == pytest.approx(-np.log2(factor), abs=0.02)
+    assert found.stops == pytest.approx((-np.log2(factor),) * 3, abs=0.02)
     where = inside(transport)
     left = np.log(found.transport.albedo.pixels[where] / true[where])
     np.testing.assert_allclose(left, 0.2 * np.log(factor), atol=0.01)
+
+
+@pytest.mark.parametrize("shares", [(0.6, 0.6), (1, 1), (0, 0)])
+def test_a_right_albedo_stays_however_shiny_and_dark_it_is(shares: tuple[float, float]) -> None:
+    maps = light(1)
+    transport, true = filmed(maps, 1.0)
+    black = transport.albedo.like(true * np.float32(0.03))
+    transport = replace(transport, albedo=black)
+    plate = straight(transport, maps).astype(np.float32)
+    transport = replace(transport, foreground=transport.foreground.like(plate))
+    found = calibrate(transport, maps, level=shares[0], detail=shares[1]).transport
+    where = inside(transport)
+    np.testing.assert_allclose(found.albedo.pixels[where], black.pixels[where], rtol=1e-3)
+
+
+def test_what_is_too_dark_moves_with_the_rest() -> None:
+    maps = light(2)
+    transport, true = filmed(maps, 0.7)
+    plate = transport.foreground.pixels.copy()
+    plate[20:30, 20:30] *= 1e-5
+    plate[35:40, 20:30] = np.nan
+    dark = replace(transport, foreground=transport.foreground.like(plate))
+    found = calibrate(dark, maps, level=1, detail=1).transport.albedo.pixels
+    for patch in (np.s_[20:30, 20:30], np.s_[35:40, 20:30]):
+        np.testing.assert_allclose(found[patch], true[patch], rtol=0.1)
+
+
+@pytest.mark.parametrize("channel", range(3))
+def test_a_light_without_a_colour_says_nothing_of_it(channel: int) -> None:
+    transport, _ = filmed(light(2), 0.7)
+    pixels = np.zeros((16, 32, 3), np.float32)
+    pixels[..., channel] = 1.0
+    found = calibrate(transport, prefilter(Environment(Image(pixels, RGB)), height=32))
+    others = [c for c in range(3) if c != channel]
+    assert np.isnan(np.array(found.stops)[others]).all()
+    assert np.isfinite(found.stops[channel])
+    where = inside(transport)
+    ratio = found.transport.albedo.pixels[where] / transport.albedo.pixels[where]
+    np.testing.assert_allclose(ratio[:, others], 1.0, rtol=1e-6)
+    assert ratio.max() < 64
+
+
+def test_that_it_was_calibrated_travels_with_the_file() -> None:
+    transport, _ = filmed(light(2), 0.7)
+    found = calibrate(transport, light(2)).transport
+    assert unpack(pack(found)).calibrated
+    assert not unpack(pack(transport)).calibrated
 
 
 def test_an_hdri_of_another_exposure_changes_nothing_without_level() -> None:
@@ -110,9 +159,10 @@ def test_light_stays_linear_and_the_margin_continues_the_albedo() -> None:
     both = relight(found, {"a": one, "b": other}, passes=False).relit.pixels
     both = both[..., :3] / np.maximum(both[..., 3:], 1e-6)
     np.testing.assert_allclose(both, total, rtol=1e-4, atol=1e-5)
-    outside = ~inside(transport)
-    margin = found.albedo.pixels[outside]
-    assert (margin[margin.any(1)] > 0.01).all()
+    subject = find_subject(transport.foreground, transport.matte)
+    assert subject is not None
+    albedo = found.albedo.pixels.reshape(-1, 3)
+    np.testing.assert_array_equal(albedo[subject.margin], albedo[subject.source])
 
 
 @settings(max_examples=20, deadline=None)
@@ -150,4 +200,4 @@ def test_an_empty_matte_is_left_alone() -> None:
     transport = phong_transport(**parts)
     found = calibrate(transport, light(1))
     assert found.transport is transport
-    assert found.stops == 0
+    assert np.isnan(found.stops).all()

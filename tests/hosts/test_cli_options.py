@@ -162,6 +162,11 @@ NO_EFFECT = [
     (["shade", *RELIGHT[1:], "--match-levels"], "--match-levels"),
     ([*MATTE, "--background-space", "ACEScg"], "--background-space"),
     (["light", "rig:rim", "--out", "x.exr", "--light-space", "ACEScg"], "--light-space"),
+    ([*RELIGHT, "--plate-light-rotation", "9"], "--plate-light-rotation"),
+    ([*RELIGHT, "--plate-light-gain", "2"], "--plate-light-gain"),
+    ([*RELIGHT, "--calibrate-detail", "0"], "--calibrate-detail"),
+    ([*RELIGHT, "--plate-light", "rig:rim", "--plate-light-space", "ACEScg"],
+     "--plate-light-space"),
 ]  # fmt: skip
 
 
@@ -228,10 +233,17 @@ def test_adjustments_that_mean_nothing(arguments: list[str], words: str, capsys:
 
 # Every option of the contract arrives at the knob that it stands for.
 
+SET = ["--plate-light", "set.hdr"]
 ARRIVES = [
     ([*RELIGHT, "--input-space", "ARRI LogC4"], "plate.colour", "ARRI LogC4"),
     ([*STUDIO, "--light-space", "ACEScg"], "studio_environment.colour", "ACEScg"),
     ([*STUDIO, "--light-rotation", "30"], "studio_light.rotate", 30.0),
+    ([*STUDIO, *SET, "--plate-light-rotation", "30"], "plates_own_light.rotate", 30.0),
+    ([*STUDIO, *SET, "--plate-light-exposure", "-1"], "plates_own_light.exposure", -1.0),
+    ([*STUDIO, *SET, "--plate-light-gain", "2"], "plates_own_light.gain", [2.0, 2.0, 2.0]),
+    ([*STUDIO, *SET, "--plate-light-space", "ACEScg"], "plates_own_environment.colour", "ACEScg"),
+    ([*STUDIO, *SET, "--calibrate-level", "0"], "calibration.level", 0.0),
+    ([*STUDIO, *SET, "--calibrate-detail", "1"], "calibration.detail", 1.0),
     ([*STUDIO, "--light-exposure", "-1"], "studio_light.exposure", -1.0),
     ([*STUDIO, "--light-gain", "2"], "studio_light.gain", [2.0, 2.0, 2.0]),
     ([*STUDIO, "--light-blur", "studio=9"], "studio_light.blur", 9.0),

@@ -93,10 +93,13 @@ def test_a_choice_says_which_node_makes_what_no_clip_brings(found: dict[str, Eff
 def test_the_light_of_the_set_is_a_choice_that_is_off_at_first(found: dict[str, Effect]) -> None:
     relight = found["relight"]
     assert "calibrate" not in types(relight, "relit", {"Source"})
-    assert relight.choices["calibrate_light"].options[0] == "off"
+    assert relight.choices["calibrate_light"].options == ("off", "light_rig", "read_environment")
     lit = types(relight, "relit", {"Source"}, calibrate_light="read_environment")
     assert lit.count("calibrate") == 1
     assert "transport" in lit
+    assert "calibrate" not in types(relight, "albedo", {"Source"})
+    assert "calibrate" in types(relight, "albedo", {"Source"}, calibrate_light="read_environment")
+    assert "transport" in types(found["calibrate"], "albedo", {"Source"})
     assert "calibrate" in types(
         relight, "relit", {"Source"}, calibrate_light="read_environment", transport="phong"
     )
