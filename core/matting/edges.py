@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,8 @@ from relume.matting.planes import around
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
+T = TypeVar("T")
+R = TypeVar("R")
 
 WIDE = 0.006
 """Of the long side: half the window. On the validation split it does better than 1 % and 3 %, which
@@ -27,6 +30,9 @@ NEAR = 0.25
 
 SMOOTH = 1e-5
 """Variance of the encoded picture below which a window is too plain to tell the edge from."""
+
+_ROWS = 128
+"""Rows whose models are worked out at a time: what they need fits a processor's cache."""
 
 SNAP = 0.03
 """What comes out this near 0 or 1 is 0 or 1: a local model leaves a haze otherwise."""
@@ -83,23 +89,32 @@ def fitted(picture: F32, alpha: F32, radius: int) -> F32:
     wanted: list[tuple[F64, ...]] = [(weight,), *((weight, c) for c in colour), (weight, matte)]
     wanted += [(weight, matte, c) for c in colour]
     wanted += [(weight, colour[i], colour[j]) for i, j in pairs]
-    total, *means = _means(wanted, radius)
-    means = [each / total for each in means]
-    middle, cover, mixed, squares = means[:3], means[3], means[4:7], means[7:]
-    along = [each - m * cover for each, m in zip(mixed, middle, strict=True)]
-    spread = {
-        (i, j): each - middle[i] * middle[j] for (i, j), each in zip(pairs, squares, strict=True)
-    }
-    slopes = _solved(spread, along)
-    offset = cover - np.sum([s * m for s, m in zip(slopes, middle, strict=True)], 0)
-    *lines, rest = _means([*((s,) for s in slopes), (offset,)], radius)
+    found = _means(wanted, radius)
+    models = [np.empty(matte.shape) for _ in range(4)]
+
+    def model(start: int) -> None:
+        part = slice(start, start + _ROWS)
+        total, *means = (each[part] for each in found)
+        means = [each / total for each in means]
+        middle, cover, mixed, squares = means[:3], means[3], means[4:7], means[7:]
+        along = [each - m * cover for each, m in zip(mixed, middle, strict=True)]
+        spread = {
+            (i, j): each - middle[i] * middle[j]
+            for (i, j), each in zip(pairs, squares, strict=True)
+        }
+        slopes = _solved(spread, along)
+        offset = cover - np.sum([s * m for s, m in zip(slopes, middle, strict=True)], 0)
+        for plane, each in zip(models, (*slopes, offset), strict=True):
+            plane[part] = each
+
+    _each(model, range(0, len(matte), _ROWS))
+    *lines, rest = _means([(each,) for each in models], radius)
     picked = np.sum([s * c for s, c in zip(lines, colour, strict=True)], 0)
     return np.asarray(np.clip(picked + rest, 0.0, 1.0), np.float32)
 
 
 def _means(products: list[tuple[F64, ...]], radius: int) -> list[F64]:
-    """Return windows' means of products of planes, on as many threads as torch may use."""
-    import torch
+    """Return windows' means of products of planes."""
 
     def mean(factors: tuple[F64, ...]) -> F64:
         plane = factors[0]
@@ -108,8 +123,15 @@ def _means(products: list[tuple[F64, ...]], radius: int) -> list[F64]:
         out: F64 = ndimage.uniform_filter(plane, 2 * radius + 1, mode="nearest")
         return out
 
+    return _each(mean, products)
+
+
+def _each(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
+    """Return what becomes of each item, on as many threads as torch may use."""
+    import torch
+
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        return list(pool.map(mean, products))
+        return list(pool.map(work, items))
 
 
 def _solved(spread: dict[tuple[int, int], F64], along: list[F64]) -> list[F64]:

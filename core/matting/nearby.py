@@ -52,7 +52,7 @@ _PIECE = 1 << 14
 """Pixels worked at a time. Fixed, so that results do not depend on the number of threads."""
 
 
-def nearby_alpha(plate: F32, alpha: F32, *, threads: int = 1) -> F32:
+def nearby_alpha(plate: F32, alpha: F32, *, gain: float = 1.0, threads: int = 1) -> F32:
     """Return a matte whose doubtful pixels agree with the sure colours around them.
 
     A pixel between the colour of the subject and that of the background says what its alpha is as
@@ -63,8 +63,9 @@ def nearby_alpha(plate: F32, alpha: F32, *, threads: int = 1) -> F32:
     that it does not flicker in the matte.
 
     Args:
-        plate: H×W×3 scene-linear, after the exposure anchor.
+        plate: H×W×3 scene-linear.
         alpha: H×W, 0 to 1.
+        gain: of the exposure anchor.
         threads: to compute with; the result does not depend on it.
 
     Returns:
@@ -79,7 +80,8 @@ def nearby_alpha(plate: F32, alpha: F32, *, threads: int = 1) -> F32:
     sides = ((known > _SURE, _FRONT), (known < 1 - _SURE, _BEHIND))
     if not all(shown.any() for shown, _ in sides):
         return alpha
-    colour = np.clip(np.nan_to_num(plate[box]), -_BRIGHTEST, _BRIGHTEST)
+    colour = np.nan_to_num(plate[box] * np.float32(gain))
+    np.clip(colour, -_BRIGHTEST, _BRIGHTEST, out=colour)
 
     def look(side: tuple[NDArray[np.bool_], float]) -> tuple[F32, F32]:
         shown, wide = side

@@ -130,7 +130,8 @@ def estimate_matte(
             gain = np.float32(2.0**anchor)
             alpha = guided_edges(plate.rgb, alpha, lambda part: encode(part * gain))
             if clean_plate is None:
-                alpha = nearby_alpha(plate.rgb * gain, alpha, threads=torch.get_num_threads())
+                threads = torch.get_num_threads()
+                alpha = nearby_alpha(plate.rgb, alpha, gain=float(gain), threads=threads)
         trimap = _classes(view, plate)
         error = view.doubt
     if background is not None and foreground is not None:
