@@ -13,7 +13,7 @@ class Albedo(Node):
     Source: Pandey et al. 2021, section 3.2 (Albedo Net), with a smaller network.
     """
 
-    id, version, category = "albedo", 3, "Reflectance"
+    id, version, category = "albedo", 4, "Reflectance"
     weights = ("albedo",)
     foreground = In(Image, "Straight foreground.", colour="network")
     matte = In(Image, "Matte of the subject.", colour="data")

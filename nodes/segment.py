@@ -10,7 +10,7 @@ from relume.node import In, Node, Out
 class Segment(Node):
     """Find the people in a plate, coarsely. Drawn masks choose among them and always win."""
 
-    id, version, category = "segment", 2, "Matte"
+    id, version, category = "segment", 3, "Matte"
     weights = ("matte",)
     plate = In(Image, "The plate.", colour="network")
     anchor = In(float, "Exposure anchor of the shot.")

@@ -22,7 +22,7 @@ class Transport(Node):
     Source: Sloan et al. 2002, with coefficients estimated by a network instead of simulated.
     """
 
-    id, version, category = "transport", 2, "Shade"
+    id, version, category = "transport", 3, "Shade"
     weights = ("transport",)
     foreground = In(Image, "Straight foreground.")
     matte = In(Image, "Matte of the subject.", colour="data")
