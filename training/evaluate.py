@@ -70,7 +70,7 @@ class Case:
     fitted: F32 | None = None
 
 
-def stage_cases(root: Path, split: str = "test", limit: int = 24) -> Iterator[Case]:
+def stage_cases(root: Path, split: str = "test", limit: int | None = None) -> Iterator[Case]:
     """Yield held-out views of the light stage under held-out environments."""
     names = environment.names(split)
     for number, path in enumerate(list_views(root, split)[:limit]):
@@ -94,7 +94,7 @@ def stage_cases(root: Path, split: str = "test", limit: int = 24) -> Iterator[Ca
         )
 
 
-def cycles_cases(root: Path, limit: int = 48) -> Iterator[Case]:
+def cycles_cases(root: Path, limit: int | None = None) -> Iterator[Case]:
     """Yield path-traced views, each under its first and second light."""
     for path in sorted(root.glob("[!.]*.npz"))[:limit]:
         with np.load(path, allow_pickle=False) as stored:

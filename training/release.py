@@ -52,7 +52,7 @@ def release(
     stage: Path,
     out: Path,
     cycles: Path | None = None,
-    limit: int = 24,
+    limit: int | None = None,
     only: Sequence[str] = (),
     *,
     renew: bool = False,
@@ -64,7 +64,7 @@ def release(
         stage: folder of the stage's splits.
         out: takes the weights and manifests.
         cycles: folder of path-traced views.
-        limit: most test views.
+        limit: most test views; all of the split if there is none.
         only: the networks to take from the runs; all that are there if none is named.
         renew: also write the networks that ship, with what is measured now.
 
@@ -138,7 +138,7 @@ def main() -> None:
     parser.add_argument("stage", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--cycles", type=Path)
-    parser.add_argument("--limit", type=int, default=24)
+    parser.add_argument("--limit", type=int, help="most test views; all by default")
     parser.add_argument("--only", nargs="*", choices=ALL, default=())
     parser.add_argument(
         "--renew", action="store_true", help="also write what ships, with today's figures"
