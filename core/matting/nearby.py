@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from relume.matting.planes import around
-from relume.matting.posterior import likely_ends, probable_alpha
+from relume.matting.posterior import levels, likely_ends, probable_alpha
 from relume.matting.surroundings import looks_around
 
 F32 = NDArray[np.float32]
@@ -90,9 +90,8 @@ def nearby_alpha(plate: F32, alpha: F32, *, gain: float = 1.0, threads: int = 1)
     with ThreadPoolExecutor(threads) as pool:
         (mean, spread), (clean, beyond) = pool.map(look, sides)
     near, prior = colour[where], known[where]
-    level = np.maximum(np.abs(near).mean(-1), np.abs(clean).mean(-1)) + np.float32(1e-3)
     grain = np.float32(np.hypot(_NOISE, _grain(colour, ~where)))
-    noise = np.broadcast_to(grain * level[:, None], near.shape)
+    noise = np.broadcast_to(grain * levels(near, clean)[:, None], near.shape)
     ends = likely_ends(prior, _WHOLE)
 
     def work(start: int) -> F32:

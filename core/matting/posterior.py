@@ -74,11 +74,12 @@ def probable_alpha(
         steps: of the grid.
     """
     # Highlights squared and multiplied would leave the range of float32.
-    scale = np.maximum(np.abs(plate).mean(-1), np.abs(clean).mean(-1)) + np.float32(1e-3)
+    scale = levels(plate, clean)
     near, back, front = (x / scale[:, None] for x in (plate, clean, mean))
     square = (scale * scale)[:, None]
     between, strange = spread / square, np.array([[np.float32(i == j) for i, j in PAIRS]])
-    beyond = np.zeros_like(between) if behind is None else behind / square
+    # One row where it is the same for all pixels.
+    beyond = np.zeros((1, len(PAIRS)), np.float32) if behind is None else behind / square
     floor = (noise / scale[:, None]) ** 2 + np.float32(1e-7)
     grid = np.linspace(0.0, 1.0, steps, dtype=np.float32)
     found = np.empty((steps, len(plate)), np.float32)
@@ -93,6 +94,12 @@ def probable_alpha(
     found -= found.max(0)
     np.exp(found, out=found)
     return Probable(_median(found, grid), found[[0, -1]] / found.sum(0))
+
+
+def levels(plate: F32, clean: F32) -> F32:
+    """Return N: how bright N×3 pixels are, of the plate or of what is behind."""
+    brighter = np.maximum(np.abs(plate).mean(-1), np.abs(clean).mean(-1))
+    return np.asarray(brighter + np.float32(1e-3), np.float32)
 
 
 def likely_ends(alpha: F32, sure: float) -> F32:

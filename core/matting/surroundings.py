@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import chain
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -26,10 +29,9 @@ def looks_around(plate: F32, weight: F32, wide: float, where: NDArray[np.bool_])
         where: H×W, the N pixels.
     """
     colours = [plate[..., c] for c in range(3)]
-    products = ((colours[i], colours[j]) for i, j in PAIRS)
-    planes = (weight, *(weight * c for c in colours), *(weight * a * b for a, b in products))
-    small = np.stack([_cells(plane) for plane in planes], -1)
-    moments = _sampled(_filled(small, wide), where)
+    firsts = (weight * c for c in colours)
+    seconds = (weight * colours[i] * colours[j] for i, j in PAIRS)
+    moments = _sampled(_filled(_cells(chain([weight], firsts, seconds)), wide), where)
     mean = moments[:, :3]
     spread = moments[:, 3:] - np.stack([mean[:, i] * mean[:, j] for i, j in PAIRS], -1)
     # However even it looks, it is not.
@@ -47,9 +49,8 @@ def spread_around(values: F32, weight: F32, wide: float) -> F32:
         weight: H×W, not negative.
         wide: standard deviation of the surroundings, in units of what is near.
     """
-    planes = [weight, *(weight * values[..., c] for c in range(values.shape[2]))]
-    small = np.stack([_cells(plane) for plane in planes], -1)
-    return _enlarged(_filled(small, wide), *weight.shape)
+    weighted = (weight * values[..., c] for c in range(values.shape[2]))
+    return _enlarged(_filled(_cells(chain([weight], weighted)), wide), *weight.shape)
 
 
 def blurred(planes: F32, wide: float) -> F32:
@@ -59,17 +60,22 @@ def blurred(planes: F32, wide: float) -> F32:
         planes: H×W×C.
         wide: standard deviation of the surroundings, in units of what is near.
     """
-    small = np.stack([_cells(planes[..., c]) for c in range(planes.shape[2])], -1)
+    small = _cells(planes[..., c] for c in range(planes.shape[2]))
     return _enlarged(ndimage.gaussian_filter(small, (wide, wide, 0)), *planes.shape[:2])
 
 
-def _cells(plane: F32) -> F32:
-    """Return the means of cells of H×W, which are cut off at the lower and right edges by zeros."""
-    step = _step(plane.shape)
-    height, width = plane.shape
-    padded = np.pad(plane, ((0, -height % step), (0, -width % step)))
-    cells = padded.reshape(padded.shape[0] // step, step, -1, step)
-    return np.asarray(cells.mean(3).mean(1), np.float32)
+def _cells(planes: Iterable[F32]) -> F32:
+    """Return the means of cells of H×W planes, h×w×C; the last ones are filled up with zeros."""
+
+    def means(plane: F32) -> F32:
+        step = _step(plane.shape)
+        height, width = plane.shape
+        padded = np.pad(plane, ((0, -height % step), (0, -width % step)))
+        cells = padded.reshape(padded.shape[0] // step, step, -1, step)
+        return np.asarray(cells.mean(3).mean(1), np.float32)
+
+    # One plane at a time is at full size.
+    return np.stack([means(plane) for plane in planes], -1)
 
 
 def _filled(small: F32, wide: float) -> F32:

@@ -123,7 +123,8 @@ def calibrate(
 def _bright(picture: F32, solid: Mask, alpha: F32) -> Mask:
     """Return which values of a premultiplied picture are not dark beside the solid ones."""
     shown = picture[solid[:, 0]]
-    level = np.median(shown[np.isfinite(shown)]) if np.isfinite(shown).any() else 0.0
+    shown = shown[np.isfinite(shown)]
+    level = np.median(shown) if len(shown) else 0.0
     # Comparisons are false for NaN.
     return np.asarray((picture > max(DARKEST * level, 1e-9) * alpha) & (picture < np.inf))
 

@@ -8,12 +8,12 @@ from typing import Any
 import click
 
 from relume.hosts.cli.knob_options import knob_option, knobs_of
-from relume.hosts.cli.lights import is_estimated, parse_lights
+from relume.hosts.cli.lights import parse_lights
 from relume.hosts.cli.options import FILE, refuse, several
 from relume.nodes.environment_background import EnvironmentBackground
 from relume.nodes.over import Over
 from relume.nodes.read import Read
-from relume.nodes.recipes import ENVIRONMENT, Backdrop
+from relume.nodes.recipes import ENVIRONMENT, Backdrop, is_estimated
 
 _picture_options = several(
     knob_option(Read, "colour", "--background-space", on="background"),

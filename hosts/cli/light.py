@@ -12,13 +12,12 @@ from relume.hosts.cli.knob_options import knob_option, knobs_of
 from relume.hosts.cli.lights import (
     OF_ESTIMATES,
     estimate_options,
-    is_estimated,
     light_space_option,
     parse_light,
 )
 from relume.hosts.cli.options import frame_options, job_options, refuse, write_options
 from relume.nodes.estimate_light import EstimateLight
-from relume.nodes.recipes import environment_graph, light_graph
+from relume.nodes.recipes import environment_graph, is_estimated, light_graph
 
 
 @click.command(

@@ -17,7 +17,15 @@ from relume.nodes.calibrate import Calibrate
 from relume.nodes.estimate_light import EstimateLight
 from relume.nodes.light_rig import LightRig
 from relume.nodes.read_environment import ReadEnvironment
-from relume.nodes.recipes import BACKGROUND, ORIGINAL, RIG, Lighting, PlateLight, Source
+from relume.nodes.recipes import (
+    BACKGROUND,
+    ORIGINAL,
+    RIG,
+    Lighting,
+    PlateLight,
+    Source,
+    is_estimated,
+)
 from relume.nodes.relight import Relight
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -237,11 +245,6 @@ def parse_light(light: str) -> str | Mapping[str, Any]:
             raise UsageError(f"there is no rig '{preset}'", way_out=f"Give {expected}") from None
         return light
     return {"file": light}
-
-
-def is_estimated(light: str | Mapping[str, Any]) -> bool:
-    """Return whether a light, as `parse_light` returns it, is estimated from a picture."""
-    return light == BACKGROUND if isinstance(light, str) else BACKGROUND in light
 
 
 def _name_of(light: str, taken: Mapping[str, object]) -> str:

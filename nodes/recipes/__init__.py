@@ -21,7 +21,14 @@ from relume.nodes.recipes.graphs import (
     shade_graph,
 )
 from relume.nodes.recipes.integration import Integration
-from relume.nodes.recipes.lighting import BACKGROUND, ORIGINAL, RIG, Lighting, PlateLight
+from relume.nodes.recipes.lighting import (
+    BACKGROUND,
+    ORIGINAL,
+    RIG,
+    Lighting,
+    PlateLight,
+    is_estimated,
+)
 from relume.nodes.recipes.plate import METHODS, Plate
 from relume.nodes.recipes.sources import Knobs, Source
 
@@ -44,6 +51,7 @@ __all__ = [
     "analyse_graph",
     "defocus_graph",
     "environment_graph",
+    "is_estimated",
     "light_graph",
     "matte_graph",
     "normals_graph",

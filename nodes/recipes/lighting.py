@@ -58,6 +58,11 @@ class Lighting:
         return {**self.adjust, **self.each.get(name, {})}
 
 
+def is_estimated(light: Source) -> bool:
+    """Return whether a light, as one of `Lighting.lights`, is estimated from a picture."""
+    return light == BACKGROUND if isinstance(light, str) else BACKGROUND in light
+
+
 @dataclass(frozen=True, slots=True)
 class PlateLight:
     """The light a plate was filmed under.
@@ -86,8 +91,7 @@ def add_calibrated(graph: Graph, filmed: PlateLight | None, transport: str) -> s
     """
     if filmed is None:
         return transport
-    known = filmed.light
-    if known == ORIGINAL or known == BACKGROUND or BACKGROUND in reader_knobs(known):
+    if filmed.light == ORIGINAL or is_estimated(filmed.light):
         raise UsageError(
             "the light of the plate can neither be 'original' nor an estimate of it",
             way_out="Give an environment that was taken on the set",
