@@ -11,8 +11,7 @@ from torch.nn import functional as fn
 
 from relume.encoding import decode, encode
 from relume.exposure import LUMINANCE
-from relume.shading.neural import USUAL
-from relume.shading.types import EXPONENTS
+from relume.shading.types import EXPONENTS, USUAL
 from relume.training import losses
 from relume.training.lighting import lookup, reflected
 from relume.training.relight_task import Later, known, long_side

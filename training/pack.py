@@ -19,9 +19,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from relume import weights
 from relume.errors import UsageError
 from relume.training.lights import Pool
 from relume.training.lit import LitView, pool, read_lit, write_lit
+from relume.training.relight_nets import read_by
 from relume.training.stage.dataset import list_views
 from relume.training.trainer import CHECKPOINT, LOG
 
@@ -43,8 +45,9 @@ Needs Python 3.11 or newer with torch, numpy, scipy and safetensors; nothing is 
 {commands}
 
 Each command goes on from `runs/NAME/checkpoint.pt` where there is one and can be killed at any
-time; a `--seed` must stay what it was ({seed}). Bring back `runs/*/checkpoint.pt` and
-`runs/*/log.jsonl`. Then, where the whole project is installed:
+time; a `--seed` must stay what it was ({seed}). With `--shipped` one that has none begins with the
+weights that ship, which are inside, as are those of the networks whose answers it reads. Bring back
+`runs/*/checkpoint.pt` and `runs/*/log.jsonl`. Then, where the whole project is installed:
 
     python -m relume.training.release runs STAGE core/weights
 
@@ -88,8 +91,16 @@ def pack(
         UsageError: what was asked for does not fit.
     """
     repository = Path(__file__).resolve().parents[1]
+    names = tuple(names)
     entries = list(_code(repository))
-    for name in names if runs is not None else ():
+    # What a network reads or learns from is wanted too, as it ships if there is no run of it.
+    wanted = dict.fromkeys(name for each in names for name in (*read_by(each), each))
+    entries += [
+        (f"code/relume/weights/{path.name}", path.read_bytes())
+        for name in wanted
+        for path in (weights.find(name), weights.find(name).with_suffix(".safetensors"))
+    ]
+    for name in wanted if runs is not None else ():
         for file in (CHECKPOINT, LOG):
             path = Path(runs or "") / name / file
             if path.exists():
@@ -206,7 +217,9 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--lit", type=Path, required=True, help="folder of lit views")
     parser.add_argument("--runs", type=Path, help="folder of runs to go on with")
-    parser.add_argument("--name", action="append", help="a network; all three by default")
+    parser.add_argument(
+        "--name", action="append", help="a network; normals, albedo and transport by default"
+    )
     parser.add_argument("--limit", type=int, default=LIMIT, help="bytes")
     parser.add_argument("--assets", type=Path, help="pack the light stage's assets too")
     parser.add_argument("--wheels", type=Path, help="pack wheels for that machine's Python")

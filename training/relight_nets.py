@@ -38,7 +38,7 @@ def make_task(name: str, data: Path, runs: Path, *, size: int = 192, batch: int 
     if name == "normals":
         return NormalsTask(data, Recipe(size, batch))
     earlier: dict[str, nn.Module] = {}
-    for before in NAMES[: min(ALL.index(name), 2)]:
+    for before in read_by(name):
         trained = (runs / before / CHECKPOINT).exists()
         earlier[before] = averaged_of(before, runs) if trained else weights.load(before)
     if name == "albedo":
@@ -46,6 +46,11 @@ def make_task(name: str, data: Path, runs: Path, *, size: int = 192, batch: int 
     if name == "neural":
         return NeuralTask(data, Recipe(size, batch, lights=4, pictures=2), earlier)
     return TransportTask(data, Recipe(size, batch, lights=4), earlier)
+
+
+def read_by(name: str) -> tuple[str, ...]:
+    """Return the networks whose answers a network reads."""
+    return {"normals": (), "albedo": NAMES[:1]}.get(name, NAMES[:2])
 
 
 def averaged_of(name: str, runs: Path) -> nn.Module:

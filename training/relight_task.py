@@ -115,7 +115,7 @@ class RelightTask(ABC):
     def chosen(self, batch: Mapping[str, Tensor], rng: np.random.Generator) -> dict[str, Tensor]:
         """Return a batch with how it shall be read: at which long side."""
         size = self.recipe.size
-        choices = [side for side in (96, 128, 160, 192, 256) if side <= size]
+        choices = [side for side in (96, 128, 160, 192, 256) if side <= size] or [size]
         return {**batch, "long_side": torch.tensor(choices[int(rng.integers(len(choices)))])}
 
     def validate(self, model: nn.Module) -> dict[str, float]:

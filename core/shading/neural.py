@@ -24,15 +24,12 @@ from relume.light.maps import added
 from relume.light.types import Light, LightMaps, OriginalLight
 from relume.shading.phong import phong_transport
 from relume.shading.relight import DARK, PARTS, Relit, relight
-from relume.shading.types import EXPONENTS
+from relume.shading.types import EXPONENTS, USUAL
 
 if TYPE_CHECKING:
     from torch import nn
 
 F32 = NDArray[np.float32]
-
-USUAL = 0.5
-"""Mean luminance over the sphere that the networks see every light at."""
 
 
 def neural_relight(

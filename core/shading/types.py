@@ -15,6 +15,9 @@ F32 = NDArray[np.float32]
 EXPONENTS = (1, 16, 32, 64)
 """Phong exponents of the specular lobes a transport weighs (Pandey et al. 2021, section 3.2)."""
 
+USUAL = 0.5
+"""Mean luminance over the sphere that networks which see the light see every light at."""
+
 ORDER = 3
 """Spherical-harmonic order of the residual transport: 16 coefficients a pixel."""
 
