@@ -14,7 +14,7 @@ Window = tuple[int, int, int, int]
 """y0, y1, x0, x1 of the half-resolution grid, half open."""
 
 LOOKS = (1.0, 0.75)
-"""Size of each look at a frame; each is repeated in a mirror."""
+"""Size of each look at a frame, the whole size first; each is repeated in a mirror."""
 
 
 class Guided(nn.Module):
@@ -101,9 +101,12 @@ class Guided(nn.Module):
         """
         if once:
             return self.enlarge(self.coarse(small), x, window)
+        sides = (2 * round(self.side * scale / 2) for scale in LOOKS[1:])
+        pictures = (small, *(self.shrink(x, side) for side in sides))
+        # A frame that is smaller than two looks would be seen twice as it is.
+        looks = {picture.shape: picture for picture in pictures}
         found: Tensor | None = None
-        for scale in LOOKS:
-            seen = small if scale == 1.0 else self.shrink(x, 2 * round(self.side * scale / 2))
+        for seen in looks.values():
             plain, mirrored = self.coarse(seen), self.coarse(_turned(seen, self.turned))
             answers = plain[:, : self.answers] + _turned(
                 mirrored[:, : self.answers], self.turned_answers
@@ -112,7 +115,7 @@ class Guided(nn.Module):
             grown = self.enlarge(both, x, window)
             found = grown if found is None else found + grown
         assert found is not None
-        return found / len(LOOKS)
+        return found / len(looks)
 
     def enlarge(self, coarse: Tensor, x: Tensor, window: Window | None = None) -> Tensor:
         """Return coarse planes on the half-resolution grid of the full frame, cut to a window."""

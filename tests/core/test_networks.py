@@ -206,6 +206,27 @@ def test_a_frame_in_a_mirror_gives_the_answer_in_a_mirror(name: str) -> None:
     assert float((turned - plain).abs().max()) > 1e-3
 
 
+@pytest.mark.parametrize(("side", "looks"), [(96, 2), (160, 4)])
+def test_no_frame_is_looked_at_twice_in_one_size(
+    side: int, looks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A frame smaller than every look is seen once as it is, and once more in a mirror."""
+    torch.manual_seed(7)
+    network = MODULES["normals"].build(side=128).eval()
+    sizes = []
+    seen = network.unet.forward
+
+    def counted(x: torch.Tensor) -> torch.Tensor:
+        sizes.append(x.shape)
+        found: torch.Tensor = seen(x)
+        return found
+
+    monkeypatch.setattr(network.unet, "forward", counted)
+    with torch.no_grad():
+        network(torch.rand(1, 4, side, side))
+    assert len(sizes) == looks and len(set(sizes)) == looks / 2
+
+
 def test_the_unet_sees_the_whole_picture() -> None:
     torch.manual_seed(1)
     network = UNet(3, 1)
