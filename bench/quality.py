@@ -47,6 +47,23 @@ MEASURES = (
         "the plate",
     ),
     Measure(
+        "express",
+        "normals, fast profile",
+        "°",
+        "fast_normals_degrees",
+        "flat_degrees",
+        "towards the camera",
+    ),
+    Measure(
+        "express",
+        "albedo, fast profile, RMSE",
+        "",
+        "fast_albedo_rmse",
+        "mean_colour_rmse",
+        "mean of training",
+    ),
+    Measure("express", "relight, fast profile", " dB", "fast_psnr", "unlit_copy_psnr", "the plate"),
+    Measure(
         "transport", "relight by unet, PSNR", " dB", "unet_psnr", "unlit_copy_psnr", "the plate"
     ),
     Measure(

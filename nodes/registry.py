@@ -18,6 +18,7 @@ from relume.nodes.environment_background import EnvironmentBackground
 from relume.nodes.environment_image import EnvironmentImage
 from relume.nodes.estimate_light import EstimateLight
 from relume.nodes.exposure_anchor import ExposureAnchor
+from relume.nodes.fast_analysis import FastAnalysis
 from relume.nodes.foreground import Foreground
 from relume.nodes.grade import Grade
 from relume.nodes.input import Input
@@ -83,6 +84,7 @@ REGISTRY = Registry(
         EnvironmentImage,
         Transport,
         Phong,
+        FastAnalysis,
         Calibrate,
         Relight,
         NeuralRender,

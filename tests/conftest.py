@@ -34,7 +34,7 @@ def assets() -> Iterator[Path]:
 def weights() -> None:
     """Skip where the trained networks are not installed."""
     try:
-        for name in ("matte", "normals", "albedo", "transport", "neural", "light"):
+        for name in ("matte", "normals", "albedo", "transport", "express", "neural", "light"):
             stored.find(name)
     except InputError as error:
         pytest.skip(str(error))

@@ -26,10 +26,12 @@ from relume.light.types import Environment, LightMaps
 from relume.reflectance.albedo import estimate_albedo
 from relume.shading.analyse import analyse_transport
 from relume.shading.calibrate import calibrate
+from relume.shading.express import analyse_fast
 from relume.shading.neural import neural_relight
 from relume.shading.relight import relight
 from relume.shading.types import EXPONENTS, Transport
-from relume.training.groups import FIGURES, GROUPS, features, group_table, grouped
+from relume.training.evaluate_table import table
+from relume.training.groups import FIGURES, GROUPS, features, grouped
 from relume.training.lights import TO_WORKING
 from relume.training.lit import working
 from relume.training.oracles import fitted, lambert, phong
@@ -39,7 +41,7 @@ from relume.training.stage.geometry import SKIN
 
 F32 = NDArray[np.float32]
 
-NAMES = ("normals", "albedo", "transport", "neural")
+NAMES = ("normals", "albedo", "transport", "express", "neural")
 MEAN_ALBEDO = (0.260, 0.223, 0.201)
 """The mean of the training views' albedo, ACEScg: the answer of one who has not looked."""
 
@@ -131,7 +133,8 @@ def evaluate(cases: Iterable[Case], models: Mapping[str, nn.Module]) -> dict[str
 
     Args:
         cases: what to measure on.
-        models: `normals`, `albedo`, `transport`, and `neural` where it shall be measured too.
+        models: `normals`, `albedo`, `transport`, and `express` and `neural` where they shall be
+            measured too.
     """
     rows = [_measure(case, models) for case in cases]
     figures = {
@@ -183,6 +186,19 @@ def _measure(case: Case, models: Mapping[str, nn.Module]) -> dict[str, float]:
         )
         if "neural" in models
     }
+    fast = {}
+    if "express" in models:
+        found = analyse_fast(foreground, matte, stops, models["express"])
+        colour = found.albedo.pixels
+        fast = {
+            "fast_normals_degrees": _degrees(found.normals.pixels, case.normals, solid),
+            "fast_normals_degrees_skin": _degrees(found.normals.pixels, case.normals, skin),
+            "fast_albedo_rmse": _rmse(colour, case.albedo, solid),
+            "fast_albedo_rmse_scaled": _rmse(
+                _scaled(colour, case.albedo, solid), case.albedo, solid
+            ),
+            "fast_psnr": quality(render(found.transport, light)),
+        }
     copy = case.plate * np.float32(2.0**stops / gain)
     relit = render(transport, light)
     # Where the HDRI of the set is at hand.
@@ -215,6 +231,7 @@ def _measure(case: Case, models: Mapping[str, nn.Module]) -> dict[str, float]:
             )
         ),
         "fitted_psnr": np.nan if case.fitted is None else quality(case.fitted),
+        **fast,
         **unet,
     }
 
@@ -244,82 +261,6 @@ def _below_zero(transport: Transport, solid: NDArray[np.bool_]) -> float:
         level = max(float(picture.mean()), 1e-9)
         shares.append(float((picture.min(-1) * (0.18 / level) < -1e-3).mean()))
     return float(np.mean(shares))
-
-
-def table(figures: Mapping[str, float]) -> str:
-    """Return the figures as a Markdown table, each beside what it must be compared with."""
-
-    def row(name: str, unit: str, *keys: str) -> str:
-        return f"| {name} | {unit} | " + " | ".join(f"{figures[key]:.4g}" for key in keys) + " |"
-
-    known = [
-        f"| true diffuse transport to order 3 | dB | {value:.4g} | | |"
-        for value in (figures.get("fitted_psnr"),)
-        if value is not None
-    ]
-    unet = [
-        row(name, "dB", *keys)
-        for name, *keys in (
-            ("relight, unet", "unet_psnr", "unlit_copy_psnr", "true_phong_psnr"),
-            (
-                "unet on true normals and albedo",
-                "true_form_unet_psnr",
-                "true_lambert_psnr",
-                "true_phong_psnr",
-            ),
-        )
-        if "unet_psnr" in figures
-    ]
-    return "\n".join(
-        [
-            f"{figures['views']:.0f} views",
-            "",
-            "| what | unit | relume | trivial | reference |",
-            "|---|---|---|---|---|",
-            row("normals, whole subject", "°", "normals_degrees", "flat_degrees") + " |",
-            row("normals, skin", "°", "normals_degrees_skin", "flat_degrees_skin") + " |",
-            row("albedo", "RMSE", "albedo_rmse", "mean_colour_rmse", "own_mean_colour_rmse"),
-            row(
-                "albedo, set's light known",
-                "RMSE",
-                "calibrated_albedo_rmse",
-                "mean_colour_rmse",
-                "own_mean_colour_rmse",
-            ),
-            row("albedo up to a gain", "RMSE", "albedo_rmse_scaled", "plate_rmse_scaled") + " |",
-            row("relight", "dB", "relight_psnr", "unlit_copy_psnr", "true_phong_psnr"),
-            row(
-                "relight, set's light known",
-                "dB",
-                "calibrated_psnr",
-                "unlit_copy_psnr",
-                "true_phong_psnr",
-            ),
-            row(
-                "relight, Lambert only",
-                "dB",
-                "relight_lambert_psnr",
-                "unlit_copy_psnr",
-                "true_lambert_psnr",
-            ),
-            row(
-                "transport on true normals and albedo",
-                "dB",
-                "true_form_transport_psnr",
-                "true_lambert_psnr",
-                "true_phong_psnr",
-            ),
-            *unet,
-            f"| below zero under single lamps | share | {figures['below_zero']:.4f} | | |",
-            *known,
-            "",
-            group_table(figures),
-            "",
-            "Trivial: a normal that faces the camera; the training set's mean albedo; the plate as"
-            " albedo (up to a gain); the plate unchanged. Reference: the subject's own true mean;"
-            " Phong or Lambert with true normals and albedo, no visibility.",
-        ]
-    )
 
 
 def _behind(light: F32, shape: tuple[int, ...]) -> F32:

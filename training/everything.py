@@ -9,11 +9,12 @@ from pathlib import Path
 from relume.training.trainer import Plan, Result, train
 
 SHARES = {
-    "matte": 0.35,
+    "matte": 0.3,
     "matte_refiner": 0.15,
-    "normals": 0.2,
-    "albedo": 0.2,
+    "normals": 0.18,
+    "albedo": 0.18,
     "transport": 0.1,
+    "express": 0.09,
 }
 """Share of the minutes that each network gets: what is hardest to see gets most."""
 

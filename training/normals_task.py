@@ -20,28 +20,38 @@ class NormalsTask(RelightTask):
         self, model: nn.Module, batch: Mapping[str, Tensor]
     ) -> tuple[Tensor, dict[str, float | Tensor]]:
         """Angle, and edges of the form."""
-        found = model(normals_input(batch), long_side(batch)).float()
-        weight = losses.balance(batch["labels"], known(batch))
-        angle = losses.angular(found, batch["normals"], weight)
-        edges = losses.gradient(found, batch["normals"], weight)
-        degrees = losses.degrees(found.detach(), batch["normals"], weight)
-        return angle + 0.5 * edges, {
-            "angle": angle.detach(),
-            "edges": edges.detach(),
-            "deg": degrees,
-        }
+        return normals_loss(model(normals_input(batch), long_side(batch)).float(), batch)
 
     def figures(self, model: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, float]:
         """Angles in degrees beside those of a flat normal."""
-        found = model(normals_input(batch), 160).float()
-        flat = torch.zeros_like(found)
-        flat[:, 2] = 1.0
-        alpha = known(batch)
-        skin = alpha * (batch["labels"] == 1)
-        truth = batch["normals"]
-        return {
-            "degrees": float(losses.degrees(found, truth, alpha)),
-            "degrees_skin": float(losses.degrees(found, truth, skin)),
-            "flat_degrees": float(losses.degrees(flat, truth, alpha)),
-            "flat_degrees_skin": float(losses.degrees(flat, truth, skin)),
-        }
+        return normals_figures(model(normals_input(batch), 160).float(), batch)
+
+
+def normals_loss(
+    found: Tensor, batch: Mapping[str, Tensor]
+) -> tuple[Tensor, dict[str, float | Tensor]]:
+    """Return the loss of N×3×H×W normals and its parts."""
+    weight = losses.balance(batch["labels"], known(batch))
+    angle = losses.angular(found, batch["normals"], weight)
+    edges = losses.gradient(found, batch["normals"], weight)
+    degrees = losses.degrees(found.detach(), batch["normals"], weight)
+    return angle + 0.5 * edges, {
+        "angle": angle.detach(),
+        "edges": edges.detach(),
+        "deg": degrees,
+    }
+
+
+def normals_figures(found: Tensor, batch: Mapping[str, Tensor]) -> dict[str, float]:
+    """Return the angles of N×3×H×W normals in degrees, beside those of a flat normal."""
+    flat = torch.zeros_like(found)
+    flat[:, 2] = 1.0
+    alpha = known(batch)
+    skin = alpha * (batch["labels"] == 1)
+    truth = batch["normals"]
+    return {
+        "degrees": float(losses.degrees(found, truth, alpha)),
+        "degrees_skin": float(losses.degrees(found, truth, skin)),
+        "flat_degrees": float(losses.degrees(flat, truth, alpha)),
+        "flat_degrees_skin": float(losses.degrees(flat, truth, skin)),
+    }

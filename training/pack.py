@@ -47,7 +47,9 @@ Needs Python 3.11 or newer with torch, numpy, scipy and safetensors; nothing is 
 Each command goes on from `runs/NAME/checkpoint.pt` where there is one and can be killed at any
 time; a `--seed` must stay what it was ({seed}). With `--shipped` one that has none begins with the
 weights that ship, which are inside, as are those of the networks whose answers it reads. Bring back
-`runs/*/checkpoint.pt` and `runs/*/log.jsonl`. Then, where the whole project is installed:
+`runs/*/checkpoint.pt` and `runs/*/log.jsonl`; where only small files travel,
+`split -b 15M checkpoint.pt checkpoint.pt.` there and `cat checkpoint.pt.* > checkpoint.pt` here.
+Then, where the whole project is installed:
 
     python -m relume.training.release runs STAGE core/weights
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from relume import weights
-from relume.training.evaluate import cycles_cases, evaluate, stage_cases, table
+from relume.training.evaluate import cycles_cases, evaluate, stage_cases
+from relume.training.evaluate_table import table
 from relume.training.export import export, rounded
 from relume.training.lit import LIGHTS, POOLS
 from relume.training.relight_nets import averaged_of
@@ -26,6 +27,7 @@ from relume.training.trainer import CHECKPOINT, LOG, record
 OWN = {
     "normals": ("normals", "flat"),
     "albedo": ("albedo", "mean_colour", "own_mean", "plate_rmse"),
+    "express": ("fast", "flat", "mean_colour", "plate_rmse", "unlit_copy"),
     "neural": ("unet", "true_form", "unlit_copy", "true_lambert", "true_phong"),
 }
 """Prefixes of the figures that belong to a network; the transport keeps the whole chain's."""
@@ -84,11 +86,7 @@ def release(
         print(f"\n{name}: {table(found)}", flush=True)
     for name in ALL if renew else names:
         own = {
-            kind: {
-                key: round(value, 4)
-                for key, value in found.items()
-                if name not in OWN or key.startswith(("views", *OWN[name]))
-            }
+            kind: {key: round(value, 4) for key, value in found.items() if _belongs(key, name)}
             for kind, found in figures.items()
         }
         known = _told(name, runs / name, stage) if name in names else weights.manifest(name)
@@ -104,6 +102,13 @@ def release(
             command=known["command"],
         )
     return figures
+
+
+def _belongs(figure: str, name: str) -> bool:
+    """Return whether a figure is one of a network's own."""
+    if name in OWN:
+        return figure.startswith(("views", *OWN[name]))
+    return not figure.startswith("fast")
 
 
 def _told(name: str, run: Path, stage: Path) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from torch import nn
 from relume import weights
 from relume.training.albedo_task import AlbedoTask
 from relume.training.batches import Recipe
+from relume.training.express_task import ExpressTask
 from relume.training.neural_task import NeuralTask
 from relume.training.normals_task import NormalsTask
 from relume.training.plan_options import plan_of, plan_options
@@ -29,7 +30,7 @@ def make_task(name: str, data: Path, runs: Path, *, size: int = 192, batch: int 
     Those are of the checkpoints in `runs`, or of the weights that ship where there is none.
 
     Args:
-        name: `normals`, `albedo`, `transport` or `neural`.
+        name: one of `relight_task.ALL`.
         data: folder of lit views.
         runs: folder of the runs, one folder a network.
         size: of the pictures.
@@ -41,6 +42,8 @@ def make_task(name: str, data: Path, runs: Path, *, size: int = 192, batch: int 
     for before in read_by(name):
         trained = (runs / before / CHECKPOINT).exists()
         earlier[before] = averaged_of(before, runs) if trained else weights.load(before)
+    if name == "express":
+        return ExpressTask(data, Recipe(size, batch, lights=4), earlier)
     if name == "albedo":
         return AlbedoTask(data, Recipe(size, batch), earlier)
     if name == "neural":
@@ -49,8 +52,8 @@ def make_task(name: str, data: Path, runs: Path, *, size: int = 192, batch: int 
 
 
 def read_by(name: str) -> tuple[str, ...]:
-    """Return the networks whose answers a network reads."""
-    return {"normals": (), "albedo": NAMES[:1]}.get(name, NAMES[:2])
+    """Return the networks whose answers a network reads or learns from."""
+    return {"normals": (), "albedo": NAMES[:1], "express": NAMES}.get(name, NAMES[:2])
 
 
 def averaged_of(name: str, runs: Path) -> nn.Module:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from relume import weights
 from relume.encoding import decode, encode
+from relume.networks.guided import LOOKS
 from relume.training.batches import Batches, Recipe, stacked
 from relume.training.echo import mirrored
 from relume.training.growth import grow
@@ -20,7 +21,7 @@ from relume.training.lit import LitViews, pool
 from relume.training.trainer import moved
 
 NAMES = ("normals", "albedo", "transport")
-ALL = (*NAMES, "neural")
+ALL = (*NAMES, "express", "neural")
 
 SETTINGS: dict[str, dict[str, Any]] = {
     # Form is in the shading of a few pixels, which takes more layers where pixels still are.
@@ -33,6 +34,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "blocks": (2, 2, 3, 4, 6),
     },
     "transport": {"side": 256, "leak": 0.1},
+    # The body of `normals`, which it takes over.
+    "express": {"side": 256, "blocks": (2, 2, 2, 2, 4)},
     # Together within 1 % of the parameters of `transport`, so that the two can be compared.
     "neural": {
         "specular": {"channels": (16, 24, 32, 48, 64), "width": 16, "side": 256, "leak": 0.1},
@@ -115,8 +118,8 @@ class RelightTask(ABC):
     def chosen(self, batch: Mapping[str, Tensor], rng: np.random.Generator) -> dict[str, Tensor]:
         """Return a batch with how it shall be read: at which long side."""
         size = self.recipe.size
-        choices = [side for side in (96, 128, 160, 192, 256) if side <= size] or [size]
-        return {**batch, "long_side": torch.tensor(choices[int(rng.integers(len(choices)))])}
+        sides = [2 * round(size * look / 2) for look in LOOKS]
+        return {**batch, "long_side": torch.tensor(sides[int(rng.integers(len(sides)))])}
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Return means of the figures over the held-out pictures."""

@@ -25,23 +25,7 @@ class TransportTask(Later):
         self, model: nn.Module, batch: Mapping[str, Tensor]
     ) -> tuple[Tensor, dict[str, float | Tensor]]:
         """The picture, its two parts, what of it is below zero, and the transport's harmonics."""
-        found, albedo, normals = self.at_points(model, batch)
-        body, shine = lit(batch, found, albedo, normals)
-        weight = batch["weight"][:, None, :, None]
-        picture = losses.radiance(body + shine, batch["diffuse"] + batch["specular"], weight)
-        parts = losses.radiance(body, batch["diffuse"], weight) + losses.radiance(
-            shine, batch["specular"], weight
-        )
-        below = losses.weighted_mean((-(body + shine)).clamp_min(0.0), weight)
-        cosine = COSINE.to(found.device)
-        whole = found[..., :1] * cosine * harmonics(normals) + found[..., 1 + len(EXPONENTS) :]
-        low = losses.weighted_mean((whole - batch["transfer"]).abs(), batch["weight"][..., None])
-        return picture + 0.5 * parts + 20.0 * below + 5.0 * low, {
-            "picture": picture.detach(),
-            "parts": parts.detach(),
-            "below": below.detach(),
-            "harmonics": low.detach(),
-        }
+        return transport_loss(self.at_points(model, batch), batch)
 
     def at_points(
         self, model: nn.Module, batch: Mapping[str, Tensor]
@@ -50,35 +34,78 @@ class TransportTask(Later):
         normals = self.normals(batch)
         albedo = self.albedo(batch, normals)
         planes = double(model(transport_input(batch, normals, albedo), long_side(batch)).float())
-        grid = batch["points"][:, None]
-        found = [
-            fn.grid_sample(plane, grid, align_corners=False, padding_mode="border")[:, :, 0]
-            for plane in (planes, albedo, normals)
-        ]
-        coefficients, colour, direction = (plane.transpose(1, 2) for plane in found)
-        return coefficients, colour, fn.normalize(direction, dim=-1, eps=1e-6)
+        return at_points(batch, planes, albedo, normals)
 
     def figures(self, model: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, float]:
         """PSNR under held-out lights beside Lambert and Lambert with a constant lobe."""
-        found, albedo, normals = self.at_points(model, batch)
-        true_normals = fn.normalize(_sampled(batch, "normals"), dim=-1, eps=1e-6)
-        true_albedo = _sampled(batch, "albedo")
-        truth = batch["diffuse"] + batch["specular"]
-        weight = (batch["weight"] > 0.99).float()[:, None, :, None]
-        plain = torch.zeros_like(found)
-        plain[..., 0] = 1.0
-        glossy = plain.clone()
-        glossy[..., 2] = 0.04
-        body, shine = lit(batch, found, albedo, normals)
-        lambert, _ = lit(batch, plain, true_albedo, true_normals)
-        phong = sum(lit(batch, glossy, true_albedo, true_normals))
-        phong_same = sum(lit(batch, glossy, albedo, normals))
-        return {
-            "psnr": losses.psnr(body + shine, truth, weight),
-            "lambert_true_psnr": losses.psnr(lambert, truth, weight),
-            "phong_true_psnr": losses.psnr(torch.as_tensor(phong), truth, weight),
-            "phong_same_psnr": losses.psnr(torch.as_tensor(phong_same), truth, weight),
-        }
+        return transport_figures(self.at_points(model, batch), batch)
+
+
+def transport_loss(
+    at: tuple[Tensor, Tensor, Tensor], batch: Mapping[str, Tensor]
+) -> tuple[Tensor, dict[str, float | Tensor]]:
+    """Return the loss of what `at_points` gives, and its parts."""
+    found, albedo, normals = at
+    body, shine = lit(batch, found, albedo, normals)
+    weight = batch["weight"][:, None, :, None]
+    picture = losses.radiance(body + shine, batch["diffuse"] + batch["specular"], weight)
+    parts = losses.radiance(body, batch["diffuse"], weight) + losses.radiance(
+        shine, batch["specular"], weight
+    )
+    below = losses.weighted_mean((-(body + shine)).clamp_min(0.0), weight)
+    whole = transfer(found, normals)
+    low = losses.weighted_mean((whole - batch["transfer"]).abs(), batch["weight"][..., None])
+    return picture + 0.5 * parts + 20.0 * below + 5.0 * low, {
+        "picture": picture.detach(),
+        "parts": parts.detach(),
+        "below": below.detach(),
+        "harmonics": low.detach(),
+    }
+
+
+def transport_figures(
+    at: tuple[Tensor, Tensor, Tensor], batch: Mapping[str, Tensor]
+) -> dict[str, float]:
+    """Return the figures of what `at_points` gives, beside those of plainer shading."""
+    found, albedo, normals = at
+    true_normals = fn.normalize(_sampled(batch, "normals"), dim=-1, eps=1e-6)
+    true_albedo = _sampled(batch, "albedo")
+    truth = batch["diffuse"] + batch["specular"]
+    weight = (batch["weight"] > 0.99).float()[:, None, :, None]
+    plain = torch.zeros_like(found)
+    plain[..., 0] = 1.0
+    glossy = plain.clone()
+    glossy[..., 2] = 0.04
+    body, shine = lit(batch, found, albedo, normals)
+    lambert, _ = lit(batch, plain, true_albedo, true_normals)
+    phong = sum(lit(batch, glossy, true_albedo, true_normals))
+    phong_same = sum(lit(batch, glossy, albedo, normals))
+    return {
+        "psnr": losses.psnr(body + shine, truth, weight),
+        "lambert_true_psnr": losses.psnr(lambert, truth, weight),
+        "phong_true_psnr": losses.psnr(torch.as_tensor(phong), truth, weight),
+        "phong_same_psnr": losses.psnr(torch.as_tensor(phong_same), truth, weight),
+    }
+
+
+def at_points(
+    batch: Mapping[str, Tensor], planes: Tensor, albedo: Tensor, normals: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return N×M×21 coefficients, N×M×3 albedo and unit normals at the batch's points.
+
+    Args:
+        batch: of which the points are.
+        planes: N×21×H×W coefficients.
+        albedo: N×3×H×W.
+        normals: N×3×H×W.
+    """
+    grid = batch["points"][:, None]
+    found = [
+        fn.grid_sample(plane, grid, align_corners=False, padding_mode="border")[:, :, 0]
+        for plane in (planes, albedo, normals)
+    ]
+    coefficients, colour, direction = (plane.transpose(1, 2) for plane in found)
+    return coefficients, colour, fn.normalize(direction, dim=-1, eps=1e-6)
 
 
 def lit(
@@ -98,6 +125,12 @@ def lit(
         diffuse = read(normals, slice(0, 3))[..., 0, :]
         specular = read(reflected(normals), slice(0, 3 * len(EXPONENTS)))
     return combine(coefficients[:, None], albedo[:, None], diffuse, specular, batch["harmonics"])
+
+
+def transfer(coefficients: Tensor, normals: Tensor) -> Tensor:
+    """Return N×M×16 harmonics of the diffuse transport that coefficients stand for."""
+    cosine = COSINE.to(coefficients.device) * harmonics(normals)
+    return coefficients[..., :1] * cosine + coefficients[..., 1 + len(EXPONENTS) :]
 
 
 def transport_input(batch: Mapping[str, Tensor], normals: Tensor, albedo: Tensor) -> Tensor:

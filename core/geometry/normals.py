@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from relume.geometry.subject import find_subject
+from relume.geometry.subject import Subject, find_subject
 from relume.image import DATA, Image
 
 if TYPE_CHECKING:
     from torch import nn
+
+F32 = NDArray[np.float32]
 
 
 def estimate_normals(
@@ -35,15 +38,30 @@ def estimate_normals(
         UsageError: foreground and matte do not cover the same data window.
     """
     subject = find_subject(foreground, matte)
-    if subject is None:
-        pixels = np.zeros((foreground.height, foreground.width, 3), np.float32)
-    else:
-        from relume.networks.apply import apply, masked, spread
+    answer = None
+    if subject is not None:
+        from relume.networks.apply import apply, masked
 
         colour = masked(foreground.rgb, subject, 2.0**anchor)
         planes = np.concatenate([colour, subject.alpha[..., None]], -1)
         answer = apply(model, planes, subject, foreground.pixel_aspect, half=half)
+    return normals_of(foreground, subject, answer)
+
+
+def normals_of(foreground: Image, subject: Subject | None, answer: F32 | None) -> Image:
+    """Return the normals that a network's answer stands for.
+
+    Args:
+        foreground: whose windows they take.
+        subject: None where the matte is empty.
+        answer: h×w×3 over the subject's box.
+    """
+    if subject is None or answer is None:
+        pixels = np.zeros((foreground.height, foreground.width, 3), np.float32)
+    else:
+        from relume.networks.apply import spread
+
         # Resampling between pixel aspects shortens vectors.
-        answer /= np.maximum(np.sqrt((answer * answer).sum(-1, keepdims=True)), 1e-6)
-        pixels = spread(answer, subject)
+        length = np.sqrt((answer * answer).sum(-1, keepdims=True))
+        pixels = spread(answer / np.maximum(length, 1e-6), subject)
     return foreground.like(pixels, ("X", "Y", "Z"), colour=DATA, alpha="none")

@@ -40,13 +40,28 @@ class AlbedoNet(Guided):
         """
         small = self.shrink(x, long_side)
         coarse = self.look_around(x, small, window, once=long_side is not None)
-        plate = fine(x[:, :3], window)
-        colour = torch.cat((small[:, :3], small[:, -1:]), 1)
-        seen = fine(resize_covered(colour, *x.shape[-2:])[:, :3], window)
-        share = torch.sigmoid(double(coarse[:, 3:4]))
-        answer = double(coarse[:, :3]) + share * seen + (plate - seen)
-        # 0.25 and half of a middle grey plate make a reflectance inside the range of surfaces.
-        return positive(answer + self.correct(x, coarse, window) + 0.25)
+        return surface(x, small, coarse, self.correct(x, coarse, window), window)
+
+
+def surface(
+    x: Tensor, small: Tensor, coarse: Tensor, correction: Tensor, window: Window | None
+) -> Tensor:
+    """Return N×3×H×W encoded albedo (of the window), positive.
+
+    Args:
+        x: N×planes×H×W, the full frame: encoded foreground R, G, B first, alpha last.
+        small: the same as the coarse pass saw it.
+        coarse: N×4×h×w of its answer, cut: colour, and the share of the plate that is surface.
+        correction: N×3×H×W of the refiner.
+        window: the part to answer for, in half-resolution pixels.
+    """
+    plate = fine(x[:, :3], window)
+    colour = torch.cat((small[:, :3], small[:, -1:]), 1)
+    seen = fine(resize_covered(colour, *x.shape[-2:])[:, :3], window)
+    share = torch.sigmoid(double(coarse[:, 3:4]))
+    answer = double(coarse[:, :3]) + share * seen + (plate - seen)
+    # 0.25 and half of a middle grey plate make a reflectance inside the range of surfaces.
+    return positive(answer + correction + 0.25)
 
 
 def build(**settings: Any) -> AlbedoNet:

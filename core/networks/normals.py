@@ -37,10 +37,12 @@ class NormalsNet(Guided):
         """
         small = self.shrink(x, long_side)
         coarse = self.look_around(x, small, window, once=long_side is not None)
-        raw = double(coarse[:, :3]) + self.correct(x, coarse, window)
-        # An untrained network faces the camera.
-        facing = torch.cat((raw[:, :2], raw[:, 2:] + 1.0), 1)
-        return fn.normalize(facing, dim=1, eps=1e-6)
+        return facing(double(coarse[:, :3]) + self.correct(x, coarse, window))
+
+
+def facing(raw: Tensor) -> Tensor:
+    """Return N×3×H×W unit normals of a network's numbers; zeros face the camera."""
+    return fn.normalize(torch.cat((raw[:, :2], raw[:, 2:] + 1.0), 1), dim=1, eps=1e-6)
 
 
 def build(**settings: Any) -> NormalsNet:

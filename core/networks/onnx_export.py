@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from relume import weights
 from relume.errors import UsageError
 from relume.files import replacing
+from relume.networks.express import ALBEDO, NORMALS, TRANSPORT, ExpressNet
 from relume.networks.matte import STRIDE, CoarseNet, MatteNet
 
 ENCODING = "sign(x) log2(1 + 16 |x|) / log2(65), x scene-linear ACEScg times 2^anchor"
@@ -49,6 +50,7 @@ FORMS = {
     "transport": Form(
         (*_COLOUR, *_NORMAL, *(f"albedo.{c}" for c in _COLOUR), "A"), ("weights",), 2
     ),
+    "express": Form((*_COLOUR, "A"), ("normals", "albedo", "weights"), 2),
     "matte": Form(
         (
             *_COLOUR,
@@ -75,6 +77,19 @@ class _Matte(nn.Module):
         return torch.sigmoid(found.alpha), torch.softmax(found.trimap, 1)
 
 
+class _Express(nn.Module):
+    """The fast network, its answers apart."""
+
+    def __init__(self, model: ExpressNet) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return N×3×H×W normals and encoded albedo, and N×21×H×W weights of light."""
+        found = self.model(x)
+        return found[:, NORMALS], found[:, ALBEDO], found[:, TRANSPORT]
+
+
 def module(name: str) -> nn.Module:
     """Return a network as it is exported, float32, with the weights that relume uses.
 
@@ -88,6 +103,8 @@ def module(name: str) -> nn.Module:
             way_out=f"There are: {', '.join(FORMS)}",
         )
     model = weights.load(name)
+    if isinstance(model, ExpressNet):
+        return _Express(model).eval()
     return _Matte(model.coarse).eval() if isinstance(model, MatteNet) else model
 
 

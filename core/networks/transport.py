@@ -53,15 +53,19 @@ class TransportNet(Guided):
         """
         small = self.shrink(x, long_side)
         coarse = self.look_around(x, small, window, once=long_side is not None)
-        raw = coarse[:, :COEFFICIENTS] + self.correct(x, coarse, window)
-        return torch.cat(
-            (
-                positive(raw[:, :1] + 1.0),
-                0.1 * fn.softplus(raw[:, 1 : 1 + _LOBES] - 1.0),
-                _HARMONIC_SCALE * raw[:, 1 + _LOBES :],
-            ),
-            1,
-        )
+        return coefficients(coarse[:, :COEFFICIENTS] + self.correct(x, coarse, window))
+
+
+def coefficients(raw: Tensor) -> Tensor:
+    """Return N×21×H×W coefficients of a network's numbers; zeros are about Lambert's."""
+    return torch.cat(
+        (
+            positive(raw[:, :1] + 1.0),
+            0.1 * fn.softplus(raw[:, 1 : 1 + _LOBES] - 1.0),
+            _HARMONIC_SCALE * raw[:, 1 + _LOBES :],
+        ),
+        1,
+    )
 
 
 def build(**settings: Any) -> TransportNet:

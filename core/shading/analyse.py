@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relume.geometry.camera import Camera
-from relume.geometry.subject import find_subject
+from relume.geometry.subject import Subject, find_subject
 from relume.image import Image
 from relume.shading.types import EXPONENTS, HARMONICS, Transport, views
 
@@ -50,16 +50,13 @@ def analyse_transport(
         UsageError: foreground and matte do not cover the same data window.
     """
     subject = find_subject(foreground, matte)
-    lobes = len(EXPONENTS)
-    if subject is None:
-        index = np.zeros(0, np.int32)
-        planar = np.zeros((1 + lobes + HARMONICS, 0), np.float32)
-    else:
-        from relume.networks.apply import apply, masked, spread
+    planes = None
+    if subject is not None:
+        from relume.networks.apply import apply, masked
 
         colour = masked(foreground.rgb, subject, 2.0**anchor)
         alpha = subject.alpha[..., None]
-        planes = np.concatenate(
+        seen = np.concatenate(
             [
                 colour,
                 normals.take("X", "Y", "Z") * (alpha > 0),
@@ -68,9 +65,39 @@ def analyse_transport(
             ],
             -1,
         )
-        answer = apply(model, planes, subject, foreground.pixel_aspect, half=half)
+        planes = apply(model, seen, subject, foreground.pixel_aspect, half=half)
+    return transport_of(foreground, matte, normals, albedo, subject, planes, camera)
+
+
+def transport_of(
+    foreground: Image,
+    matte: Image,
+    normals: Image,
+    albedo: Image,
+    subject: Subject | None,
+    planes: F32 | None,
+    camera: Camera | None = None,
+) -> Transport:
+    """Return the transport that a network's answer stands for.
+
+    Args:
+        foreground: see `analyse_transport`, as are the next three.
+        matte: of the subject.
+        normals: of the subject.
+        albedo: of the subject.
+        subject: None where the matte is empty.
+        planes: h×w×21 coefficients over the subject's box.
+        camera: what the plate was filmed with.
+    """
+    lobes = len(EXPONENTS)
+    if subject is None or planes is None:
+        index = np.zeros(0, np.int32)
+        planar = np.zeros((1 + lobes + HARMONICS, 0), np.float32)
+    else:
+        from relume.networks.apply import spread
+
         index = subject.index
-        planar = spread(answer, subject).reshape(-1, answer.shape[-1])[index].T.copy()
+        planar = spread(planes, subject).reshape(-1, planes.shape[-1])[index].T.copy()
     return Transport(
         foreground=foreground,
         matte=matte,

@@ -13,7 +13,13 @@ from relume.hosts.cli.app import debug_option, example
 from relume.hosts.cli.job import Job
 from relume.hosts.cli.knob_options import knobs_of
 from relume.hosts.cli.lights import plate_light_of, plate_light_options
-from relume.hosts.cli.options import plate_of, plate_options, render_options, write_options
+from relume.hosts.cli.options import (
+    plate_of,
+    plate_options,
+    profile_option,
+    render_options,
+    write_options,
+)
 from relume.nodes.recipes import Plate, Source
 
 
@@ -41,6 +47,7 @@ def estimate(
         render_options,
         write_options,
         *([plate_light_options] if filmed else []),
+        profile_option,
         plate_options,
         click.argument("plate", type=click.Path(dir_okay=False)),
     ):

@@ -9,7 +9,7 @@ import click
 
 from relume.hosts.cli.knob_options import knob_option, knobs_of
 from relume.nodes.read import Read
-from relume.nodes.recipes import Plate
+from relume.nodes.recipes import PROFILES, Plate
 from relume.nodes.write import Write
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -169,6 +169,14 @@ farm_options = several(
 )
 """How to render many frames."""
 
+profile_option = click.option(
+    "--profile",
+    type=click.Choice(PROFILES),
+    default="best",
+    show_default=True,
+    help="How to analyse the subject: fast is one look of one network, to try things out.",
+)
+
 device_option = click.option(
     "--device",
     default="cpu",
@@ -194,6 +202,7 @@ def plate_of(plate: str, options: Mapping[str, Any]) -> Plate:
         method=options.get("method") or "network",
         model=knobs_of(options, "model") or None,
         steady=options["steady"],
+        profile=options.get("profile") or "best",
         proxy=options["proxy"],
     )
 

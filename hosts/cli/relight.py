@@ -22,6 +22,7 @@ from relume.hosts.cli.options import (
     pass_option,
     plate_of,
     plate_options,
+    profile_option,
     refuse,
     render_options,
     write_options,
@@ -48,6 +49,7 @@ from relume.nodes.recipes import RENDERERS, relight_graph
 @backdrop_options
 @join_options
 @plate_options
+@profile_option
 @plate_light_options
 @write_options
 @pass_option

@@ -15,11 +15,12 @@ from relume.hosts.cli.train_results import curves, evaluate, export_onnx, releas
 def command() -> None:
     """Train and judge the networks; needs the extra [training].
 
-    The order is: views, light, all (or matte, normals, albedo, transport one by one), release.
+    The order is: views, light, all (or matte, normals, albedo, transport, express one by
+    one), release.
     """
 
 
-_NETWORKS = [network(name) for name in ("normals", "albedo", "transport", "neural")]
+_NETWORKS = [network(name) for name in ("normals", "albedo", "transport", "express", "neural")]
 _RESULTS = (release, export_onnx, evaluate, curves)
 
 for _part in (views, light, preview, *_NETWORKS, matte, everything, finetune, *_RESULTS):

@@ -40,8 +40,8 @@ def release(data: Path, runs: Path, out: Path) -> None:
 def export_onnx(name: str, size: str, out: Path) -> None:
     """Write the installed weights of one NETWORK as an ONNX file.
 
-    It is the network alone: normals, albedo, transport, or matte, which is its coarse pass. What
-    each plane holds, and how colours are encoded, stands in the file's metadata.
+    It is the network alone: normals, albedo, transport, express, or matte, which is its coarse
+    pass. What each plane holds, and how colours are encoded, stands in the file's metadata.
     """
     width, _, height = size.partition("x")
     if not (width.isdecimal() and height.isdecimal()):

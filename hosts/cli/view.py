@@ -30,6 +30,7 @@ from relume.hosts.cli.options import (
     frame_options,
     plate_of,
     plate_options,
+    profile_option,
     refuse,
 )
 from relume.media.sequence import is_sequence
@@ -65,6 +66,7 @@ _BEHIND = ("background", "background__colour", "background__offset", "over__fit"
 @estimate_options
 @backdrop_options
 @plate_options
+@profile_option
 @frame_options
 @click.option(
     "--allow",
@@ -197,7 +199,7 @@ def subject_of(source: str, options: Mapping[str, Any]) -> Subject:
     backdrop = backdrop_of(options)
     picture = None if backdrop is None or backdrop.picture == ENVIRONMENT else backdrop
     plate = None
-    of_plates = _names(plate_options)
+    of_plates = (*_names(plate_options), *_names(profile_option))
     if is_transport(source, options["frames"] or ""):
         given = {name: options[name] if _is_given(name) else None for name in options}
         refuse(given, "on a transport, which is analysed already", *of_plates)

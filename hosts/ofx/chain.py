@@ -66,6 +66,7 @@ class Chain:
         self.pictures: dict[str, list[str]] = {}
         self._made: dict[type, list[str]] = {}
         self._modifiers: list[str] = []
+        self._corrected: dict[str, list[str]] = {}
         self._left_out: frozenset[str] = frozenset()
         ports = target.inputs()
         needed = [name for name, port in ports.items() if _is_picture(port) and not port.optional]
@@ -89,8 +90,24 @@ class Chain:
         finished = self._finish(name)
         clips = dict(sorted(self.clips.items(), key=lambda item: item[1].optional))
         effect = Effect(self.target, self.steps, clips, self.choices, [])
-        effect.passes.extend(passes(self.registry, effect, finished, self.pictures))
+        effect.passes.extend(passes(self.registry, effect, finished, self._shown()))
         return effect
+
+    def _shown(self) -> dict[str, list[str]]:
+        """Return what shows each picture that is made on the way, the last to change it first.
+
+        What corrects a picture comes before what a choice makes in place of it, and that before the
+        clip or the node that makes it otherwise.
+        """
+        chosen = [(name, step.node.outputs()) for name, step in self.steps.items() if step.when]
+        return {
+            key: [
+                *self._corrected.get(key, []),
+                *(f"{name}.{key}" for name, outputs in chosen if key in outputs),
+                *made,
+            ]
+            for key, made in self.pictures.items()
+        }
 
     def _node(
         self, node: type[Node], name: str, group: str = "", when: tuple[str, str] | None = None
@@ -177,8 +194,8 @@ class Chain:
                 self.steps[node.id] = Step(node, wires, group=node.id)
                 first, *others = node.outputs()
                 made = [f"{node.id}.{first}", *made]
-                for key in self.pictures.keys() & set(others):
-                    self.pictures[key] = [f"{node.id}.{key}", *self.pictures[key]]
+                for key in others:
+                    self._corrected.setdefault(key, []).insert(0, f"{node.id}.{key}")
         return made
 
     def _picture(self, port: In, *, direct: bool = False) -> list[str]:

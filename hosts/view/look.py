@@ -65,7 +65,7 @@ class Subject:
     @property
     def transport(self) -> str:
         """The reference to the transport in graphs of this subject."""
-        return "plate.transport" if self.is_transport else "transport.transport"
+        return "plate.transport" if self.plate is None else self.plate.transport
 
     @property
     def backgrounds(self) -> list[str]:

@@ -29,7 +29,7 @@ from relume.nodes.recipes.lighting import (
     PlateLight,
     is_estimated,
 )
-from relume.nodes.recipes.plate import METHODS, Plate
+from relume.nodes.recipes.plate import METHODS, PROFILES, Plate
 from relume.nodes.recipes.sources import Knobs, Source
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "ENVIRONMENT",
     "METHODS",
     "ORIGINAL",
+    "PROFILES",
     "RENDERERS",
     "RIG",
     "TEMPLATES",

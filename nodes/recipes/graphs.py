@@ -77,7 +77,7 @@ def relight_graph(
                 way_out="Leave it out, or take the renderer 'transport'",
             )
         add_albedo(graph, plate)
-        wires = {**plate.subject, "normals": "normals", "albedo": "albedo"}
+        wires = {**plate.subject, "normals": plate.normals, "albedo": plate.albedo}
         lights = add_lights(graph, lighting, background)
         graph.add("relight", NeuralRender, None, **wires, lights=lights)
     else:
@@ -91,7 +91,7 @@ def relight_graph(
         rgba=picture,
         foreground="foreground",
         albedo=plate.colour,
-        normal="normals",
+        normal=plate.normals,
         matte=plate.wire,
         relit="relight.relit",
         passes="relight.passes",
@@ -125,7 +125,7 @@ def normals_graph(plate: Plate, write: Source) -> Graph:
     """Return the graph that estimates normals."""
     graph = Graph()
     add_normals(graph, plate)
-    _add_write(graph, write, normal="normals", matte=plate.wire)
+    _add_write(graph, write, normal=plate.normals, matte=plate.wire)
     return graph
 
 
@@ -133,7 +133,7 @@ def albedo_graph(plate: Plate, write: Source) -> Graph:
     """Return the graph that estimates albedo."""
     graph = Graph()
     add_albedo(graph, plate)
-    _add_write(graph, write, albedo="albedo", matte=plate.wire)
+    _add_write(graph, write, albedo=plate.albedo, matte=plate.wire)
     return graph
 
 

@@ -8,6 +8,7 @@ from relume.errors import UsageError
 from relume.graph import Graph
 from relume.nodes.albedo import Albedo
 from relume.nodes.exposure_anchor import ExposureAnchor
+from relume.nodes.fast_analysis import FastAnalysis
 from relume.nodes.foreground import Foreground
 from relume.nodes.matte import Matte
 from relume.nodes.normals import Normals
@@ -24,6 +25,9 @@ from relume.nodes.trimap_matte import TrimapMatte
 METHODS = ("network", "closed-form")
 """How a matte is pulled."""
 
+PROFILES = ("best", "fast")
+"""How a subject is analysed: by three networks that look four times each, or by one, once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plate:
@@ -38,6 +42,7 @@ class Plate:
         method: `network`, or `closed-form`: solved from the trimap or mask, without a network.
         model: knobs of OnnxMatte: a network of the user's own instead of relume's.
         steady: whether the matte is averaged over a few frames.
+        profile: one of `PROFILES`.
         light: what the plate was filmed under, to calibrate its transport by; graphs without a
             transport have no use for it.
         proxy: everything is worked at 1/proxy of the size.
@@ -51,6 +56,7 @@ class Plate:
     method: str = "network"
     model: Knobs | None = None
     steady: bool = False
+    profile: str = "best"
     light: PlateLight | None = None
     proxy: int = 1
 
@@ -70,6 +76,11 @@ class Plate:
             raise UsageError(
                 f"there is no matting method '{self.method}'",
                 way_out=f"Choose one of {', '.join(METHODS)}",
+            )
+        if self.profile not in PROFILES:
+            raise UsageError(
+                f"there is no profile '{self.profile}'",
+                way_out=f"Choose one of {', '.join(PROFILES)}",
             )
         if self.model is not None and (self.matte is not None or self.method != "network"):
             raise UsageError(
@@ -95,9 +106,24 @@ class Plate:
         return "matte.matte" if self.matte is None else "matte"
 
     @property
+    def normals(self) -> str:
+        """The reference to the normals."""
+        return "normals" if self.profile == "best" else "analysis.normals"
+
+    @property
+    def albedo(self) -> str:
+        """The reference to the albedo as a network sees it."""
+        return "albedo" if self.profile == "best" else "analysis.albedo"
+
+    @property
+    def transport(self) -> str:
+        """The reference to the transport as a network sees it."""
+        return ("transport" if self.profile == "best" else "analysis") + ".transport"
+
+    @property
     def colour(self) -> str:
         """The reference to the albedo in the graphs that have a transport."""
-        return "albedo" if self.light is None else CALIBRATED_ALBEDO
+        return self.albedo if self.light is None else CALIBRATED_ALBEDO
 
     @property
     def subject(self) -> dict[str, str]:
@@ -144,17 +170,23 @@ def add_foreground(graph: Graph, plate: Plate) -> None:
 def add_normals(graph: Graph, plate: Plate) -> None:
     """Add what `add_foreground` does, and normals."""
     add_foreground(graph, plate)
-    graph.add("normals", Normals, None, **plate.subject)
+    if plate.profile == "fast":
+        graph.add("analysis", FastAnalysis, None, **plate.subject)
+    else:
+        graph.add("normals", Normals, None, **plate.subject)
 
 
 def add_albedo(graph: Graph, plate: Plate) -> None:
     """Add what `add_normals` does, and albedo."""
     add_normals(graph, plate)
-    graph.add("albedo", Albedo, None, **plate.subject, normals="normals")
+    if plate.profile == "best":
+        graph.add("albedo", Albedo, None, **plate.subject, normals=plate.normals)
 
 
 def add_transport(graph: Graph, plate: Plate) -> str:
     """Add what `add_albedo` does, and transport; return the reference to the transport."""
     add_albedo(graph, plate)
-    wires = {**plate.subject, "normals": "normals", "albedo": "albedo"}
-    return add_calibrated(graph, plate.light, graph.add("transport", Transport, None, **wires))
+    if plate.profile == "best":
+        wires = {**plate.subject, "normals": plate.normals, "albedo": plate.albedo}
+        graph.add("transport", Transport, None, **wires)
+    return add_calibrated(graph, plate.light, plate.transport)

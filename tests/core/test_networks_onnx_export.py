@@ -29,7 +29,7 @@ def planes(count: int, height: int, width: int) -> torch.Tensor:
     return torch.from_numpy(found)
 
 
-@pytest.mark.parametrize("name", ["normals", "matte"])
+@pytest.mark.parametrize("name", ["normals", "express", "matte"])
 def test_onnxruntime_says_what_torch_says(name: str, tmp_path: Path) -> None:
     """The size makes the coarse pass of the normals shrink the picture, antialiased."""
     file = tmp_path / f"{name}.onnx"

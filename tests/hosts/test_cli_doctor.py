@@ -13,7 +13,7 @@ from relume.errors import Exit
 from relume.hosts.cli import main
 
 Capture = pytest.CaptureFixture[str]
-NAMES = ("matte", "normals", "albedo", "transport", "neural", "light")
+NAMES = ("matte", "normals", "albedo", "transport", "express", "neural", "light")
 
 
 @pytest.fixture

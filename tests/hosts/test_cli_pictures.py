@@ -61,6 +61,23 @@ def test_the_passes_rebuild_the_beauty(relit: Layers) -> None:
     np.testing.assert_array_equal(relit["relit"].take("A"), relit["matte"].take("A"))
 
 
+def test_the_fast_profile_gives_the_same_passes_of_much_the_same_picture(
+    photograph: Path, relit: Layers, here: Path
+) -> None:
+    arguments = ["relight", str(photograph), "--light", "key=rig:key_left", "--light", "original"]
+    arguments += ["--background", "environment", "--proxy", "2", "--depth", "float"]
+    assert main([*arguments, "--profile", "fast", "--out", "fast.exr"]) == Exit.DONE
+    fast = read("fast.exr").layers
+    assert set(fast) == set(relit)
+    np.testing.assert_array_equal(fast["matte"].pixels, relit["matte"].pixels)
+    inside = relit["matte"].take("A")[..., 0] > 0.99
+    cosine = (fast["normal"].pixels * relit["normal"].pixels).sum(-1)[inside]
+    assert 2.0 < np.degrees(np.arccos(np.clip(cosine, -1, 1))).mean() < 20.0
+    for name in ("albedo", "relit_key"):
+        ours, theirs = (layers[name].rgb[inside] for layers in (fast, relit))
+        assert np.abs(ours - theirs).mean() < 0.35 * theirs.mean(), name
+
+
 def test_rgba_is_opaque_over_the_environment(relit: Layers) -> None:
     np.testing.assert_allclose(relit["rgba"].take("A"), 1.0, atol=1e-6)
     beyond = relit["matte"].take("A")[:, :, 0] == 0.0

@@ -22,7 +22,7 @@ def result() -> Result:
     return Result(nn.Identity(), 12, 90.0, {"degrees": 7.25})
 
 
-@pytest.mark.parametrize("name", ["normals", "albedo", "transport"])
+@pytest.mark.parametrize("name", ["normals", "albedo", "transport", "express"])
 def test_a_network_is_trained_by_the_plan(
     name: str, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
@@ -56,7 +56,7 @@ def test_all_networks_share_the_minutes_and_come_in_order(
     arguments = ["train", "all", "--data", "lit", "--assets", "assets", "--out", "runs"]
     assert main([*arguments, "--minutes", "100", "--half", "--echo", "3"]) == Exit.DONE
     ran |= {call.args[0]: call.args[3] for call in one.call_args_list}
-    assert list(ran) == ["matte", "matte_refiner", "normals", "albedo", "transport"]
+    assert list(ran) == ["matte", "matte_refiner", "normals", "albedo", "transport", "express"]
     assert sum(plan.minutes or 0.0 for plan in ran.values()) == pytest.approx(100.0)
     assert all(plan.half and plan.echo == 3 for plan in ran.values())
     said = [line.split(":")[0] for line in capsys.readouterr().out.splitlines()]

@@ -8,6 +8,8 @@ from relume.errors import UsageError
 from relume.graph import Graph
 from relume.nodes.recipes import (
     ENVIRONMENT,
+    PROFILES,
+    RENDERERS,
     TEMPLATES,
     Backdrop,
     Integration,
@@ -15,10 +17,12 @@ from relume.nodes.recipes import (
     Plate,
     PlateLight,
     Source,
+    albedo_graph,
     analyse_graph,
     defocus_graph,
     light_graph,
     matte_graph,
+    normals_graph,
     relight_graph,
     shade_graph,
 )
@@ -71,6 +75,37 @@ def test_every_combination_checks(known: str, behind: str, proxy: int) -> None:
     if behind != "environment":
         matte_graph(plate, "o.exr", BACKDROPS[behind]).check(REGISTRY)
     analyse_graph(plate, "o.exr").check(REGISTRY)
+
+
+@pytest.mark.parametrize("renderer", RENDERERS)
+def test_the_fast_profile_analyses_in_one_node(renderer: str) -> None:
+    best, fast = (
+        relight_graph(Plate("p.exr", profile=profile), KEY, "o.exr", None, renderer)
+        for profile in PROFILES
+    )
+    fast.check(REGISTRY)
+    estimates = {"normals", "albedo", "transport", "fast_analysis"}
+    assert estimates & set(types(fast)) == {"fast_analysis"}
+    assert "fast_analysis" not in types(best)
+    layers = fast.nodes["write"].inputs["layers"]
+    assert layers.keys() == best.nodes["write"].inputs["layers"].keys()
+    assert (layers["normal"], layers["albedo"]) == ("analysis.normals", "analysis.albedo")
+
+
+def test_the_fast_profile_serves_every_recipe_that_analyses() -> None:
+    plate = Plate("p.exr", profile="fast", light=PlateLight("set.exr"))
+    for graph in (normals_graph(plate, "o.exr"), albedo_graph(plate, "o.exr")):
+        graph.check(REGISTRY)
+        assert types(graph).count("fast_analysis") == 1
+    calibrated = analyse_graph(plate, "o.exr")
+    calibrated.check(REGISTRY)
+    assert calibrated.nodes["calibration"].inputs["transport"] == "analysis.transport"
+    assert "fast_analysis" not in types(matte_graph(plate, "o.exr"))
+
+
+def test_a_profile_that_is_none_is_refused() -> None:
+    with pytest.raises(UsageError, match="no profile 'good'"):
+        Plate("p.exr", profile="good")
 
 
 def test_a_matte_replaces_the_network() -> None:

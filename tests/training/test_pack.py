@@ -67,7 +67,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("name", ["albedo", "transport"])
+@pytest.mark.parametrize("name", ["albedo", "express"])
 def test_a_pack_trains_where_there_is_only_torch(name: str, folder: Path) -> None:
     archive = folder / "pack.tar.xz"
     assert pack(archive, folder / "lit", None, [name], lights=2, held=1) == 3

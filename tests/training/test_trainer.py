@@ -17,7 +17,10 @@ from relume import weights
 from relume.errors import InputError, UsageError
 from relume.image import Image
 from relume.networks.albedo import build as build_albedo
+from relume.networks.express import build as build_express
 from relume.networks.neural import build as build_neural
+from relume.networks.normals import build as build_normals
+from relume.networks.transport import build as build_transport
 from relume.shading.neural import neural_relight
 from relume.shading.types import EXPONENTS, HARMONICS, Transport
 from relume.training import lit, losses, release, relight_task
@@ -26,13 +29,15 @@ from relume.training.dye import Dye
 from relume.training.echo import mirrored
 from relume.training.evaluate import maps, render
 from relume.training.export import export, rounded
+from relume.training.express_task import TAUGHT, ExpressTask
 from relume.training.growth import grow
 from relume.training.lighting import COSINE, basis, combine, harmonics, lookup, reflected
 from relume.training.lights import HEIGHT, Pool, lamp, small_lamp, studio
 from relume.training.lit import LitViews, light, light_folder, read_lit, write_lit
 from relume.training.neural_task import NeuralTask, draw, levels, sampled
 from relume.training.oracles import fitted
-from relume.training.relight_task import build, take_over
+from relume.training.relight_nets import averaged_of, make_task, train_one
+from relume.training.relight_task import build, normals_input, take_over
 from relume.training.stage import environment
 from relume.training.stage.dataset import WIDE, View, write_view
 from relume.training.stage.lighting import prepare, relit, strand_reflectance
@@ -734,6 +739,62 @@ def test_the_neural_task_trains_on_a_sphere(
     # The sphere is Lambert's; the networks begin with a shine that it has not.
     assert result.figures["psnr"] > before["psnr"] + 1.0
     assert 0 < result.figures["superposition"] < 0.5
+
+
+def test_the_fast_network_learns_from_the_truth_and_from_its_teachers(
+    lit_root: Path, pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relight_task, "pool", lambda split, data: pool)
+    monkeypatch.setattr(relight_task, "build", lambda name: build_express(**TINY))
+    for split in ("train", "val"):
+        view = read_lit(lit_root / "train" / "00000.npz")
+        write_lit(tmp_path / "lit" / split / "00000.npz", view)
+    torch.manual_seed(6)
+    teachers = {
+        "normals": build_normals(**TINY).eval(),
+        "albedo": build_albedo(**TINY).eval(),
+        "transport": build_transport(**TINY).eval(),
+    }
+    recipe = Recipe(size=96, batch=1, lights=2, points=200)
+    task = ExpressTask(tmp_path / "lit", recipe, teachers)
+    batch = task.batch(np.random.default_rng(2))
+    with torch.no_grad():
+        told = teachers["normals"](normals_input(batch))
+        assert torch.equal(batch[f"{TAUGHT}normals"], told)
+        before = task.validate(task.model().eval())
+    # Where the teachers' answers are the truth, both halves of the loss are the same.
+    same = {**batch, **{TAUGHT + key: batch[key] for key in task.taught(batch)}}
+    model = task.model()
+    _, parts = task.loss(model, same)
+    for key in ("deg", "level", "picture"):
+        assert float(parts[key]) == float(parts[TAUGHT + key])
+    _, parts = task.loss(model, batch)
+    assert float(parts["deg"]) != float(parts[f"{TAUGHT}deg"])
+    result = train(task, tmp_path / "run", Plan(steps=30, ema=0.5, warm_up=5))
+    with torch.no_grad():
+        begun, learnt = (float(task.loss(net, batch)[0]) for net in (model, result.model))
+    assert learnt < 0.95 * begun
+    assert result.figures.keys() == before.keys() >= {"degrees", "rmse", "psnr"}
+
+
+@pytest.mark.usefixtures("weights")
+def test_the_fast_network_is_taught_by_runs_where_there_are_some(
+    lit_root: Path, pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relight_task, "pool", lambda split, data: pool)
+    (tmp_path / "lit" / "val").mkdir(parents=True)
+    view = read_lit(lit_root / "train" / "00000.npz")
+    for split in ("train", "val"):
+        write_lit(tmp_path / "lit" / split / "00000.npz", view)
+    data, runs = tmp_path / "lit", tmp_path / "runs"
+    train_one("albedo", data, runs, Plan(steps=1), size=64, batch=1)
+    task = make_task("express", data, runs, size=64, batch=1)
+    assert isinstance(task, ExpressTask)
+    assert list(task.teachers) == ["normals", "albedo", "transport"]
+    assert task.teachers["normals"] is weights.load("normals")
+    own = averaged_of("albedo", runs).state_dict()
+    for key, value in task.teachers["albedo"].state_dict().items():
+        assert torch.equal(value, own[key])
 
 
 def test_a_run_from_shipped_weights_knows_how_long_those_were_trained(

@@ -538,6 +538,29 @@ def test_a_light_is_estimated_around_a_picture(client, page, show, capsys):
     assert wrong.status_code == 400
 
 
+def test_a_plate_is_looked_at_in_the_profile_that_was_asked_for(
+    show, monkeypatch, capsys, tmp_path
+):
+    seen: list[Any] = []
+    monkeypatch.chdir(show)
+    monkeypatch.setattr(server, "serve", lambda page, *_: seen.append(page))
+    for words in ([], ["--profile", "fast"]):
+        assert main(["view", "behind.exr", *words, "--no-open"]) == Exit.DONE
+        page = seen.pop()
+        subject = page.session.subject
+        assert subject.transport == ("analysis.transport" if words else "transport.transport")
+        shown = look.Look.of({**LOOK, "out": "o.exr"})
+        graph = look.graph_of(subject, shown, page.shelf)
+        graph.source(REGISTRY, subject.transport)
+        line = look.command_of(subject, shown, page.shelf)
+        assert ("--profile fast" in line) is bool(words)
+        capsys.readouterr()
+        assert main([*shlex.split(line)[1:], "--print-graph"]) == Exit.DONE
+        printed = Graph.from_json(capsys.readouterr().out, REGISTRY)
+        assert printed.nodes.keys() == graph.nodes.keys()
+        page.session.close()
+
+
 def test_a_background_that_is_named_may_be_estimated_around(show, monkeypatch, capsys, tmp_path):
     seen: list[Any] = []
     monkeypatch.chdir(show / "hdri")
@@ -640,6 +663,7 @@ def test_the_command_line_knows_plates_from_transports(show):
         (["still.exr", "--matte", "behind.exr"], Exit.USAGE, "--matte has no effect on a transp"),
         (["still.exr", "--proxy", "2"], Exit.USAGE, "--proxy has no effect"),
         (["still.exr", "--steady"], Exit.USAGE, "--steady has no effect"),
+        (["still.exr", "--profile", "fast"], Exit.USAGE, "--profile has no effect"),
         (["still.exr", "--fit", "fill"], Exit.USAGE, "--fit has no effect without --background"),
         (["still.exr", "--light", "gone.exr"], Exit.INPUT, "gone.exr does not exist"),
         (["still.exr", "--light", "rig:none"], Exit.USAGE, "no rig"),

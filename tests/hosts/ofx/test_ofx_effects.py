@@ -105,6 +105,22 @@ def test_the_light_of_the_set_is_a_choice_that_is_off_at_first(found: dict[str, 
     )
 
 
+@pytest.mark.parametrize("connected", [{"Source"}, {"Source", "Normals", "Albedo"}])
+def test_passes_show_what_the_fast_choice_has_made(
+    found: dict[str, Effect], connected: set[str]
+) -> None:
+    relight, networks = found["relight"], {"normals", "albedo", "transport"}
+    for shown in ("relit", "normals", "albedo"):
+        fast = types(relight, shown, connected, transport="fast_analysis")
+        assert "fast_analysis" in fast and not networks & set(fast)
+        best = types(relight, shown, connected)
+        assert "fast_analysis" not in best
+    lamp = {"calibrate_light": "light_rig", "transport": "fast_analysis"}
+    corrected = types(relight, "albedo", connected, **lamp)
+    assert {"calibrate", "fast_analysis"} <= set(corrected) and not networks & set(corrected)
+    assert "calibrate" not in types(relight, "normals", connected, **lamp)
+
+
 def test_layers_are_passes(found: dict[str, Effect]) -> None:
     layers = {shown.layer for shown in found["relight"].passes if shown.layer}
     assert {"diffuse", "specular", "residual", "relit_light1", "diffuse_light"} <= layers
