@@ -13,6 +13,7 @@ import io
 import tarfile
 import zlib
 from collections.abc import Iterable, Iterator
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
@@ -32,7 +33,10 @@ LIMIT = 60_000_000
 
 _ASSETS = ("makehuman/**/*",)
 
-_CODE = {"core": "relume", "training": "relume/training", "ocio": "relume/ocio"}
+_CODE = ("relume", "relume.training", "relume.ocio")
+"""Packages that go into a pack; of `relume` what is no package of another layer."""
+
+_LAYERS = ("nodes", "hosts", "training", "ocio")
 
 _README = """\
 # relume training pack
@@ -92,9 +96,8 @@ def pack(
     Raises:
         UsageError: what was asked for does not fit.
     """
-    repository = Path(__file__).resolve().parents[1]
     names = tuple(names)
-    entries = list(_code(repository))
+    entries = list(_code())
     # What a network reads or learns from is wanted too, as it ships if there is no run of it.
     wanted = dict.fromkeys(name for each in names for name in (*read_by(each), each))
     entries += [
@@ -158,11 +161,17 @@ def pack(
     return fitted
 
 
-def _code(repository: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield the package's sources in the folders that Python imports them from."""
-    for folder, package in _CODE.items():
-        for path in sorted((repository / folder).rglob("*.py")):
-            yield f"code/{package}/{path.relative_to(repository / folder)}", path.read_bytes()
+def _code() -> Iterator[tuple[str, bytes]]:
+    """Yield the package's sources in the folders that Python imports them from.
+
+    They may lie in a checkout's folders or, installed, in one.
+    """
+    for package in _CODE:
+        root = Path(next(iter(import_module(package).__path__)))
+        for path in sorted(root.rglob("*.py")):
+            inside = path.relative_to(root)
+            if package != "relume" or inside.parts[0] not in _LAYERS:
+                yield f"code/{package.replace('.', '/')}/{inside.as_posix()}", path.read_bytes()
     # The package asks for its version, which only an installed one has.
     release = version("relume")
     metadata = f"Metadata-Version: 2.1\nName: relume\nVersion: {release}\n"
