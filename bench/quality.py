@@ -36,7 +36,23 @@ MEASURES = (
     Measure("matte", "matte, MAD × 1e3", "", "mad", "ellipse_mad", "an ellipse"),
     Measure("matte", "matte with a trimap", "", "guided_mad", "hint_mad", "the trimap itself"),
     Measure("normals", "normals", "°", "normals_degrees", "flat_degrees", "towards the camera"),
+    Measure(
+        "normals",
+        "normals of skin",
+        "°",
+        "normals_degrees_skin",
+        "flat_degrees_skin",
+        "towards the camera",
+    ),
     Measure("albedo", "albedo, RMSE", "", "albedo_rmse", "mean_colour_rmse", "mean of training"),
+    Measure(
+        "albedo",
+        "albedo after one gain, RMSE",
+        "",
+        "albedo_rmse_scaled",
+        "plate_rmse_scaled",
+        "the plate, likewise",
+    ),
     Measure("transport", "relight, PSNR", " dB", "relight_psnr", "unlit_copy_psnr", "the plate"),
     Measure(
         "transport",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from relume.geometry.camera import Camera
 from relume.geometry.normals import normals_of
@@ -17,8 +16,6 @@ from relume.shading.types import Transport
 
 if TYPE_CHECKING:
     from torch import nn
-
-F32 = NDArray[np.float32]
 
 
 class Analysis(NamedTuple):
