@@ -118,7 +118,7 @@ class Plate:
     @property
     def transport(self) -> str:
         """The reference to the transport as a network sees it."""
-        return ("transport" if self.profile == "best" else "analysis") + ".transport"
+        return "transport" if self.profile == "best" else "analysis.transport"
 
     @property
     def colour(self) -> str:

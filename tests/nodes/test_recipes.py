@@ -90,6 +90,10 @@ def test_the_fast_profile_analyses_in_one_node(renderer: str) -> None:
     layers = fast.nodes["write"].inputs["layers"]
     assert layers.keys() == best.nodes["write"].inputs["layers"].keys()
     assert (layers["normal"], layers["albedo"]) == ("analysis.normals", "analysis.albedo")
+    if renderer == "transport":
+        # Applications save a node's only output by the node's name alone.
+        assert best.nodes["relight"].inputs["transport"] == "transport"
+        assert fast.nodes["relight"].inputs["transport"] == "analysis.transport"
 
 
 def test_the_fast_profile_serves_every_recipe_that_analyses() -> None:

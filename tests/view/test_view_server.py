@@ -548,7 +548,7 @@ def test_a_plate_is_looked_at_in_the_profile_that_was_asked_for(
         assert main(["view", "behind.exr", *words, "--no-open"]) == Exit.DONE
         page = seen.pop()
         subject = page.session.subject
-        assert subject.transport == ("analysis.transport" if words else "transport.transport")
+        assert subject.transport == ("analysis.transport" if words else "transport")
         shown = look.Look.of({**LOOK, "out": "o.exr"})
         graph = look.graph_of(subject, shown, page.shelf)
         graph.source(REGISTRY, subject.transport)
