@@ -565,9 +565,11 @@ class _Connection:
         number = self._send(op, fields, descriptor, payload)
         end = time.monotonic() + timeout
         begun = stopping = False
+        poll = _POLL if is_cancelled else 1.0
         while True:
             quiet = time.monotonic() + _SILENCE
-            while not self._readable(_POLL if is_cancelled else 1.0):
+            # Where time is up nothing is waited for: news that keep coming must not prolong it.
+            while not self._readable(0.0 if time.monotonic() > end else poll):
                 now = time.monotonic()
                 if now > min(end, quiet):
                     if now <= quiet and not stopping:

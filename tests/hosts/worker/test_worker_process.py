@@ -135,6 +135,12 @@ def test_a_worker_that_hangs_is_told(server, worker, monkeypatch, tools, gate):
     assert one_sentence(error)
 
 
+def test_news_do_not_prolong_a_render_that_takes_too_long(worker, tools, gate, monkeypatch):
+    monkeypatch.setattr("relume.hosts.worker.server._BEAT", 0.2)
+    with pytest.raises(RelumeError, match="did not answer within 2 seconds"):
+        worker.render(tools.slow(), 1, [Output("slow")], timeout=2.0)
+
+
 def test_a_render_that_takes_too_long_is_given_up(worker, tools, gate):
     with pytest.raises(RelumeError, match="did not answer within 1 seconds"):
         worker.render(tools.slow(), 1, [Output("slow")], timeout=1.0)
