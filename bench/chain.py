@@ -19,8 +19,6 @@ from relume.render import render
 
 SIZE = (1920, 1080)
 ROUNDS = 3
-
-
 ANALYSIS = ("normals", "albedo", "transport", "analysis")
 """Nodes that analyse the subject, in either profile."""
 

@@ -11,36 +11,48 @@ def table(figures: Mapping[str, float]) -> str:
     """Return the figures as a Markdown table, each beside what it must be compared with."""
 
     def row(name: str, unit: str, *keys: str) -> str:
-        return f"| {name} | {unit} | " + " | ".join(f"{figures[key]:.4g}" for key in keys) + " |"
+        cells = [f" {figures[key]:.4g} " for key in keys] + [" "] * (3 - len(keys))
+        return f"| {name} | {unit} |" + "|".join(cells) + "|"
 
-    known = [
-        f"| true diffuse transport to order 3 | dB | {value:.4g} | | |"
-        for value in (figures.get("fitted_psnr"),)
-        if value is not None
-    ]
-    fast = [
-        row(f"{name}, fast profile", unit, *keys) + end
-        for name, unit, end, *keys in (
-            ("normals", "°", " |", "fast_normals_degrees", "flat_degrees"),
-            ("normals of skin", "°", " |", "fast_normals_degrees_skin", "flat_degrees_skin"),
-            ("albedo", "RMSE", "", "fast_albedo_rmse", "mean_colour_rmse", "own_mean_colour_rmse"),
-            ("albedo up to a gain", "RMSE", " |", "fast_albedo_rmse_scaled", "plate_rmse_scaled"),
-            ("relight", "dB", "", "fast_psnr", "unlit_copy_psnr", "true_phong_psnr"),
-        )
-        if "fast_psnr" in figures
-    ]
-    unet = [
-        row(name, "dB", *keys)
-        for name, *keys in (
-            ("relight, unet", "unet_psnr", "unlit_copy_psnr", "true_phong_psnr"),
+    optional = [
+        row(name, unit, *keys)
+        for name, unit, *keys in (
+            ("normals, fast profile", "°", "fast_normals_degrees", "flat_degrees"),
+            (
+                "normals of skin, fast profile",
+                "°",
+                "fast_normals_degrees_skin",
+                "flat_degrees_skin",
+            ),
+            (
+                "albedo, fast profile",
+                "RMSE",
+                "fast_albedo_rmse",
+                "mean_colour_rmse",
+                "own_mean_colour_rmse",
+            ),
+            (
+                "albedo up to a gain, fast profile",
+                "RMSE",
+                "fast_albedo_rmse_scaled",
+                "plate_rmse_scaled",
+            ),
+            ("relight, fast profile", "dB", "fast_psnr", "unlit_copy_psnr", "true_phong_psnr"),
+            ("relight, unet", "dB", "unet_psnr", "unlit_copy_psnr", "true_phong_psnr"),
             (
                 "unet on true normals and albedo",
+                "dB",
                 "true_form_unet_psnr",
                 "true_lambert_psnr",
                 "true_phong_psnr",
             ),
         )
-        if "unet_psnr" in figures
+        if keys[0] in figures
+    ]
+    known = [
+        row("true diffuse transport to order 3", "dB", key)
+        for key in ("fitted_psnr",)
+        if key in figures
     ]
     return "\n".join(
         [
@@ -48,8 +60,8 @@ def table(figures: Mapping[str, float]) -> str:
             "",
             "| what | unit | relume | trivial | reference |",
             "|---|---|---|---|---|",
-            row("normals, whole subject", "°", "normals_degrees", "flat_degrees") + " |",
-            row("normals, skin", "°", "normals_degrees_skin", "flat_degrees_skin") + " |",
+            row("normals, whole subject", "°", "normals_degrees", "flat_degrees"),
+            row("normals, skin", "°", "normals_degrees_skin", "flat_degrees_skin"),
             row("albedo", "RMSE", "albedo_rmse", "mean_colour_rmse", "own_mean_colour_rmse"),
             row(
                 "albedo, set's light known",
@@ -58,7 +70,7 @@ def table(figures: Mapping[str, float]) -> str:
                 "mean_colour_rmse",
                 "own_mean_colour_rmse",
             ),
-            row("albedo up to a gain", "RMSE", "albedo_rmse_scaled", "plate_rmse_scaled") + " |",
+            row("albedo up to a gain", "RMSE", "albedo_rmse_scaled", "plate_rmse_scaled"),
             row("relight", "dB", "relight_psnr", "unlit_copy_psnr", "true_phong_psnr"),
             row(
                 "relight, set's light known",
@@ -81,8 +93,7 @@ def table(figures: Mapping[str, float]) -> str:
                 "true_lambert_psnr",
                 "true_phong_psnr",
             ),
-            *fast,
-            *unet,
+            *optional,
             f"| below zero under single lamps | share | {figures['below_zero']:.4f} | | |",
             *known,
             "",

@@ -83,8 +83,16 @@ class ExpressTask(RelightTask):
             for key, value in batch.items()
             if key.startswith(TAUGHT)
         }
-        true, figures = judged(found, batch)
-        same, from_teacher = judged(found, {**batch, **answers})
+        # The transport is fitted to the colour that there is, not the colour to the transport.
+        at = at_points(
+            batch,
+            found[:, TRANSPORT],
+            decode(found[:, ALBEDO].detach()),
+            found[:, NORMALS].detach(),
+        )
+        shaded = lit(batch, *at)
+        true, figures = judged(found, at, shaded, batch)
+        same, from_teacher = judged(found, at, shaded, {**batch, **answers})
         told = {f"{TAUGHT}{key}": value for key, value in from_teacher.items()}
         return 0.5 * (true + same), {**figures, **told}
 
@@ -100,15 +108,23 @@ class ExpressTask(RelightTask):
         }
 
 
-def judged(found: Tensor, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, float | Tensor]]:
-    """Return the loss of N×27×H×W answers and the parts that tell most."""
-    normals, albedo = found[:, NORMALS], found[:, ALBEDO]
-    form, angles = normals_loss(normals, batch)
-    colour, colours = albedo_loss(albedo, batch)
-    # The transport is fitted to the colour that there is, not the colour to the transport.
-    surface = decode(albedo.detach())
-    at = at_points(batch, found[:, TRANSPORT], surface, normals.detach())
-    light, pictures = transport_loss(at, batch)
+def judged(
+    found: Tensor,
+    at: tuple[Tensor, Tensor, Tensor],
+    shaded: tuple[Tensor, Tensor],
+    batch: Mapping[str, Tensor],
+) -> tuple[Tensor, dict[str, float | Tensor]]:
+    """Return the loss of N×27×H×W answers and the parts that tell most.
+
+    Args:
+        found: the answers.
+        at: what `at_points` gives for them.
+        shaded: what `lit` gives for those.
+        batch: with the truth, or with what stands for it.
+    """
+    form, angles = normals_loss(found[:, NORMALS], batch)
+    colour, colours = albedo_loss(found[:, ALBEDO], batch)
+    light, pictures = transport_loss(at, shaded, batch)
     # A network of one of them alone has losses of about 0.12, 0.3 and 0.2.
     return 2.0 * form + colour + light, {
         "deg": angles["deg"],

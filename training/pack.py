@@ -100,16 +100,13 @@ def pack(
     entries = list(_code())
     # What a network reads or learns from is wanted too, as it ships if there is no run of it.
     wanted = dict.fromkeys(name for each in names for name in (*read_by(each), each))
-    entries += [
-        (f"code/relume/weights/{path.name}", path.read_bytes())
-        for name in wanted
-        for path in (weights.find(name), weights.find(name).with_suffix(".safetensors"))
-    ]
-    for name in wanted if runs is not None else ():
-        for file in (CHECKPOINT, LOG):
-            path = Path(runs or "") / name / file
+    for name in wanted:
+        manifest = weights.find(name)
+        for path in (manifest, manifest.with_suffix(".safetensors")):
+            entries.append((f"code/relume/weights/{path.name}", path.read_bytes()))
+        for path in (runs / name / CHECKPOINT, runs / name / LOG) if runs is not None else ():
             if path.exists():
-                entries.append((f"runs/{name}/{file}", path.read_bytes()))
+                entries.append((f"runs/{name}/{path.name}", path.read_bytes()))
     pools = {split: pool(split, lit) for split in ("train", "val")}
     entries += [(f"lit/lights_{split}.npz", _lights(lamps)) for split, lamps in pools.items()]
     for path in list_views(lit, "val")[:held]:

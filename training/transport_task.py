@@ -25,7 +25,8 @@ class TransportTask(Later):
         self, model: nn.Module, batch: Mapping[str, Tensor]
     ) -> tuple[Tensor, dict[str, float | Tensor]]:
         """The picture, its two parts, what of it is below zero, and the transport's harmonics."""
-        return transport_loss(self.at_points(model, batch), batch)
+        at = self.at_points(model, batch)
+        return transport_loss(at, lit(batch, *at), batch)
 
     def at_points(
         self, model: nn.Module, batch: Mapping[str, Tensor]
@@ -42,11 +43,13 @@ class TransportTask(Later):
 
 
 def transport_loss(
-    at: tuple[Tensor, Tensor, Tensor], batch: Mapping[str, Tensor]
+    at: tuple[Tensor, Tensor, Tensor],
+    shaded: tuple[Tensor, Tensor],
+    batch: Mapping[str, Tensor],
 ) -> tuple[Tensor, dict[str, float | Tensor]]:
-    """Return the loss of what `at_points` gives, and its parts."""
-    found, albedo, normals = at
-    body, shine = lit(batch, found, albedo, normals)
+    """Return the loss of what `at_points` gives, and of the `shaded` that `lit` makes of it."""
+    found, _, normals = at
+    body, shine = shaded
     weight = batch["weight"][:, None, :, None]
     picture = losses.radiance(body + shine, batch["diffuse"] + batch["specular"], weight)
     parts = losses.radiance(body, batch["diffuse"], weight) + losses.radiance(
