@@ -25,7 +25,9 @@ class AlbedoTask(Later):
 
     def figures(self, model: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, float]:
         """Linear RMSE, absolute and up to one gain a picture, beside the mean colour's."""
-        return albedo_figures(model(albedo_input(batch, self.normals(batch)), 160).float(), batch)
+        return albedo_figures(
+            model(albedo_input(batch, self.normals(batch)), long_side(batch)).float(), batch
+        )
 
 
 def albedo_loss(

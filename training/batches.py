@@ -34,8 +34,8 @@ class Recipe:
         spoil: whether to reframe, recolour, and add what cameras and mattes do wrong.
     """
 
-    size: int = 192
-    batch: int = 8
+    size: int = 256
+    batch: int = 6
     lights: int = 0
     points: int = 2000
     spoil: bool = True

@@ -98,7 +98,7 @@ class ExpressTask(RelightTask):
 
     def figures(self, model: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, float]:
         """What the three networks' own tasks report."""
-        found = model(normals_input(batch), 160).float()
+        found = model(normals_input(batch), long_side(batch)).float()
         normals, albedo = found[:, NORMALS], found[:, ALBEDO]
         at = at_points(batch, found[:, TRANSPORT], decode(albedo), normals)
         return {

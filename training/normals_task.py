@@ -24,7 +24,7 @@ class NormalsTask(RelightTask):
 
     def figures(self, model: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, float]:
         """Angles in degrees beside those of a flat normal."""
-        return normals_figures(model(normals_input(batch), 160).float(), batch)
+        return normals_figures(model(normals_input(batch), long_side(batch)).float(), batch)
 
 
 def normals_loss(

@@ -24,7 +24,7 @@ from relume.training.trainer import CHECKPOINT, Plan, Result, averaged, train
 from relume.training.transport_task import TransportTask
 
 
-def make_task(name: str, data: Path, runs: Path, *, size: int = 192, batch: int = 8) -> RelightTask:
+def make_task(name: str, data: Path, runs: Path, *, size: int = 256, batch: int = 6) -> RelightTask:
     """Return the task of a network; later ones read the earlier ones' answers.
 
     Those are of the checkpoints in `runs`, or of the weights that ship where there is none.
@@ -62,7 +62,7 @@ def averaged_of(name: str, runs: Path) -> nn.Module:
 
 
 def train_one(
-    name: str, data: Path, runs: Path, plan: Plan, *, size: int = 192, batch: int = 8
+    name: str, data: Path, runs: Path, plan: Plan, *, size: int = 256, batch: int = 6
 ) -> Result:
     """Train one network in `runs/name`, going on where it stopped."""
     return train(make_task(name, data, runs, size=size, batch=batch), runs / name, plan)
@@ -77,8 +77,8 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="folder of lit views (relume.training.lit)")
     parser.add_argument("runs", type=Path, help="folder of the runs")
     parser.add_argument("--workers", type=int, default=0, help="threads that prepare batches")
-    parser.add_argument("--size", type=int, default=192)
-    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--size", type=int, default=256, help="of pictures, as frames are read")
+    parser.add_argument("--batch", type=int, default=6)
     parser.add_argument("--device", default="cpu")
     given = parser.parse_args()
     plan = plan_of(given, device=given.device, workers=given.workers)

@@ -194,7 +194,7 @@ class Later(RelightTask):
 
 def long_side(batch: Mapping[str, Tensor]) -> int:
     """Return the long side of a batch's coarse pass."""
-    return int(batch["long_side"]) if "long_side" in batch else 160
+    return int(batch["long_side"]) if "long_side" in batch else 256
 
 
 def known(batch: Mapping[str, Tensor]) -> Tensor:

@@ -22,7 +22,7 @@ from relume.light.harmonics import evaluate
 from relume.networks import albedo as albedo_module
 from relume.networks import normals as normals_module
 from relume.networks import transport as transport_module
-from relume.networks.blocks import UNet, parameters, resize
+from relume.networks.blocks import UNet, conv, parameters, resize
 from relume.networks.guided import positive
 from relume.reflectance.albedo import estimate_albedo
 from relume.shading.analyse import analyse_transport
@@ -234,6 +234,22 @@ def test_the_unet_sees_the_whole_picture() -> None:
     network(x)[0, 0, 0, 0].backward()
     assert x.grad is not None
     assert x.grad[0, :, 200:, 200:].abs().sum() > 0
+
+
+@pytest.mark.parametrize("groups", [1, 6])
+def test_half_precision_holds_in_convolutions_and_their_padding(groups: int) -> None:
+    torch.manual_seed(3)
+    layer = conv(6, 12, 5, groups=groups)
+    x = torch.randn(1, 6, 9, 14)
+    plain = nn.Conv2d(6, 12, 5, padding=2, groups=groups, padding_mode="replicate")
+    plain.load_state_dict(layer.state_dict())
+    assert torch.equal(layer(x), plain(x))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = layer(x)
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.float(), plain(x), atol=0.02, rtol=0.02)
+    found.float().square().mean().backward()
+    assert layer.weight.grad is not None and layer.weight.grad.dtype == torch.float32
 
 
 def test_detail_too_fine_for_the_coarse_pass_stays_in_the_albedo() -> None:

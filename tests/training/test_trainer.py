@@ -572,8 +572,8 @@ def test_both_casts_are_drawn_as_often_as_each_other(lit_root: Path, tmp_path: P
 
 def test_a_network_takes_over_what_its_donor_sees() -> None:
     torch.manual_seed(6)
-    donor, other = build("normals"), build("transport")
-    network = build_albedo(**relight_task.SETTINGS["normals"])
+    donor, other = build_normals(blocks=(2, 2, 2, 2, 4)), build("transport")
+    network = build_albedo(blocks=(2, 2, 2, 2, 4))
     for block in network.modules():
         if hasattr(block, "leak"):
             block.leak = 0.0
