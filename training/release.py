@@ -9,15 +9,21 @@ With `--only NAME…` these networks are taken from the runs and the others are 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import nn
+
 from relume import weights
+from relume.errors import UsageError
 from relume.training.evaluate import cycles_cases, evaluate, stage_cases
 from relume.training.evaluate_table import table
 from relume.training.export import export, rounded
+from relume.training.growth import grow
 from relume.training.lit import LIGHTS, POOLS
 from relume.training.relight_nets import averaged_of
 from relume.training.relight_task import ALL, SETTINGS
@@ -58,6 +64,7 @@ def release(
     only: Sequence[str] = (),
     *,
     renew: bool = False,
+    share: float = 1.0,
 ) -> dict[str, Any]:
     """Round, measure and export the networks that there are runs of.
 
@@ -69,14 +76,22 @@ def release(
         limit: most test views; all of the split if there is none.
         only: the networks to take from the runs; all that are there if none is named.
         renew: also write the networks that ship, with what is measured now.
+        share: of the runs' weights, above 0 and at most 1; the rest is of those that ship.
 
     Returns:
         Figures by test set.
+
+    Raises:
+        UsageError: the share is none.
     """
+    if not 0.0 < share <= 1.0:
+        raise UsageError(
+            f"{share:g} is no share of a run", way_out="Give more than 0 and at most 1"
+        )
     there = [name for name in ALL if (runs / name / CHECKPOINT).exists()]
     names = [name for name in ALL if name in only] if only else there
     models = {
-        name: rounded(averaged_of(name, runs)) if name in names else weights.load(name)
+        name: rounded(_between(name, runs, share)) if name in names else weights.load(name)
         for name in ALL
     }
     figures: dict[str, Any] = {"stage_test": evaluate(stage_cases(stage, limit=limit), models)}
@@ -99,9 +114,31 @@ def release(
             seed=known["seed"],
             steps=known["steps"],
             figures=own,
-            command=known["command"],
+            command=known["command"] + _mixed(name in names, share),
         )
     return figures
+
+
+def _between(name: str, runs: Path, share: float) -> nn.Module:
+    """Return the network of a run, or one between what ships and what became of it.
+
+    What was known before is mostly kept, and of what was learnt last the part that helps elsewhere.
+
+    Source: Wortsman et al. 2022, Robust fine-tuning of zero-shot models, section 3.
+    """
+    after = averaged_of(name, runs)
+    if share == 1.0:
+        return after
+    between = copy.deepcopy(after)
+    grow(between, weights.load(name))
+    with torch.no_grad():
+        for kept, learnt in zip(between.parameters(), after.parameters(), strict=True):
+            kept.lerp_(learnt, share)
+    return between
+
+
+def _mixed(new: bool, share: float) -> str:
+    return f"; python -m relume.training.release --share {share:g}" if new and share < 1.0 else ""
 
 
 def _belongs(figure: str, name: str) -> bool:
@@ -148,6 +185,7 @@ def main() -> None:
     parser.add_argument(
         "--renew", action="store_true", help="also write what ships, with today's figures"
     )
+    parser.add_argument("--share", type=float, default=1.0, help="of the runs, what ships the rest")
     given = parser.parse_args()
     release(
         given.runs,
@@ -157,6 +195,7 @@ def main() -> None:
         given.limit,
         given.only,
         renew=given.renew,
+        share=given.share,
     )
 
 

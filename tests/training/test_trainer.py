@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from relume import weights
@@ -289,6 +290,19 @@ def test_a_release_tells_the_steps_and_commands_of_what_it_began_with(
     manifest = json.loads((tmp_path / "out" / "normals.json").read_text())
     assert (manifest["seed"], manifest["steps"]) == (PLAN.seed, 500 + 40)
     assert manifest["command"].startswith("first; second --shipped; ")
+    # Halfway between what ships and what the run has made of it.
+    kept = Line().model()
+    monkeypatch.setattr(weights, "load", lambda name: kept)
+    learnt = averaged(Line().model, tmp_path / "runs" / "normals")
+    release.release(tmp_path / "runs", tmp_path, tmp_path / "half", share=0.5)
+    stored = load_file(tmp_path / "half" / "normals.safetensors")
+    for key, value in learnt.state_dict().items():
+        middle = 0.5 * (value + kept.state_dict()[key])
+        torch.testing.assert_close(stored[key].float(), middle, atol=2e-3, rtol=2e-3)
+    told = json.loads((tmp_path / "half" / "normals.json").read_text())["command"]
+    assert told.endswith("--share 0.5")
+    with pytest.raises(UsageError, match="0 is no share"):
+        release.release(tmp_path / "runs", tmp_path, tmp_path / "half", share=0.0)
 
 
 def _settings(plan: Plan) -> dict[str, object]:
