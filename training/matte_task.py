@@ -23,7 +23,7 @@ from relume.matting.planes import resized
 from relume.networks.matte import UNKNOWN, MatteNet, Residual, Seen, build, look_around
 from relume.networks.refiner import ALPHA, HALO, TILE
 from relume.training.echo import mirrored
-from relume.training.growth import grow
+from relume.training.growth import between, grow
 from relume.training.matte_batches import Composer
 from relume.training.matte_losses import coarse_loss, matte_loss, trimap_classes
 from relume.training.trainer import moved
@@ -61,11 +61,6 @@ def take_over(network: MatteNet, donor: MatteNet) -> None:
 def blended(network: MatteNet, donor: MatteNet, share: float) -> MatteNet:
     """Return a network whose coarse pass lies between that of a donor and what became of it.
 
-    What was learnt last is partly forgotten, and what was known before mostly kept: both are better
-    on pictures that neither resembles.
-
-    Source: Wortsman et al. 2022, Robust fine-tuning of zero-shot models, section 3.
-
     Args:
         network: what began as the donor; its refiner stays.
         donor: as large or smaller.
@@ -73,13 +68,7 @@ def blended(network: MatteNet, donor: MatteNet, share: float) -> MatteNet:
     """
     out, start = copy.deepcopy(network), copy.deepcopy(network)
     take_over(start, donor)
-    before, after = start.coarse.state_dict(), network.coarse.state_dict()
-    out.coarse.load_state_dict(
-        {
-            key: torch.lerp(before[key], value, share) if value.is_floating_point() else value
-            for key, value in after.items()
-        }
-    )
+    out.coarse = between(start.coarse, network.coarse, share)
     return out
 
 

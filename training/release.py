@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from relume import weights
@@ -23,7 +22,7 @@ from relume.errors import UsageError
 from relume.training.evaluate import cycles_cases, evaluate, stage_cases
 from relume.training.evaluate_table import table
 from relume.training.export import export, rounded
-from relume.training.growth import grow
+from relume.training.growth import between, grow
 from relume.training.lit import LIGHTS, POOLS
 from relume.training.relight_nets import averaged_of
 from relume.training.relight_task import ALL, SETTINGS
@@ -91,7 +90,7 @@ def release(
     there = [name for name in ALL if (runs / name / CHECKPOINT).exists()]
     names = [name for name in ALL if name in only] if only else there
     models = {
-        name: rounded(_between(name, runs, share)) if name in names else weights.load(name)
+        name: rounded(_of_run(name, runs, share)) if name in names else weights.load(name)
         for name in ALL
     }
     figures: dict[str, Any] = {"stage_test": evaluate(stage_cases(stage, limit=limit), models)}
@@ -104,7 +103,7 @@ def release(
             kind: {key: round(value, 4) for key, value in found.items() if _belongs(key, name)}
             for kind, found in figures.items()
         }
-        known = _told(name, runs / name, stage) if name in names else weights.manifest(name)
+        known = _told(name, runs / name, stage, share) if name in names else weights.manifest(name)
         export(
             name,
             models[name],
@@ -114,31 +113,19 @@ def release(
             seed=known["seed"],
             steps=known["steps"],
             figures=own,
-            command=known["command"] + _mixed(name in names, share),
+            command=known["command"],
         )
     return figures
 
 
-def _between(name: str, runs: Path, share: float) -> nn.Module:
-    """Return the network of a run, or one between what ships and what became of it.
-
-    What was known before is mostly kept, and of what was learnt last the part that helps elsewhere.
-
-    Source: Wortsman et al. 2022, Robust fine-tuning of zero-shot models, section 3.
-    """
+def _of_run(name: str, runs: Path, share: float) -> nn.Module:
+    """Return the network of a run, or one between what ships and what became of it."""
     after = averaged_of(name, runs)
     if share == 1.0:
         return after
-    between = copy.deepcopy(after)
-    grow(between, weights.load(name))
-    with torch.no_grad():
-        for kept, learnt in zip(between.parameters(), after.parameters(), strict=True):
-            kept.lerp_(learnt, share)
-    return between
-
-
-def _mixed(new: bool, share: float) -> str:
-    return f"; python -m relume.training.release --share {share:g}" if new and share < 1.0 else ""
+    before = copy.deepcopy(after)
+    grow(before, weights.load(name))
+    return between(before, after, share)
 
 
 def _belongs(figure: str, name: str) -> bool:
@@ -148,7 +135,7 @@ def _belongs(figure: str, name: str) -> bool:
     return not figure.startswith("fast")
 
 
-def _told(name: str, run: Path, stage: Path) -> dict[str, Any]:
+def _told(name: str, run: Path, stage: Path, share: float) -> dict[str, Any]:
     """Return what a manifest says of how a network was made, of one that comes from a run."""
     told = record(run)
     return {
@@ -156,11 +143,11 @@ def _told(name: str, run: Path, stage: Path) -> dict[str, Any]:
         "data": recipe(stage),
         "seed": told.seed,
         "steps": told.before + told.steps,
-        "command": _commands(name, run),
+        "command": _commands(name, run, share),
     }
 
 
-def _commands(name: str, run: Path) -> str:
+def _commands(name: str, run: Path, share: float) -> str:
     """Return the commands that trained a network, from its first step on.
 
     They are what its run noted; before it, where it began with the weights that ship, theirs.
@@ -170,7 +157,10 @@ def _commands(name: str, run: Path) -> str:
     told = [text for text in noted if text]
     if told and "--shipped" in told[0].split():
         told.insert(0, str(weights.manifest(name)["command"]))
-    return "; ".join(dict.fromkeys(told)) or "unknown"
+    trained = "; ".join(dict.fromkeys(told)) or "unknown"
+    if share == 1.0:
+        return trained
+    return f"{trained}; python -m relume.training.release --share {share:g}"
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from relume import weights
 from relume.encoding import decode, encode
-from relume.networks.guided import LOOKS
+from relume.networks.guided import sides
 from relume.training.batches import Batches, Recipe, stacked
 from relume.training.echo import mirrored
 from relume.training.growth import grow
@@ -117,9 +117,8 @@ class RelightTask(ABC):
 
     def chosen(self, batch: Mapping[str, Tensor], rng: np.random.Generator) -> dict[str, Tensor]:
         """Return a batch with how it shall be read: at which long side."""
-        size = self.recipe.size
-        sides = [2 * round(size * look / 2) for look in LOOKS]
-        return {**batch, "long_side": torch.tensor(sides[int(rng.integers(len(sides)))])}
+        choices = sides(self.recipe.size)
+        return {**batch, "long_side": torch.tensor(choices[int(rng.integers(len(choices)))])}
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Return means of the figures over the held-out pictures."""

@@ -17,6 +17,11 @@ LOOKS = (1.0, 0.75)
 """Size of each look at a frame, the whole size first; each is repeated in a mirror."""
 
 
+def sides(first: int) -> tuple[int, ...]:
+    """Return the long side of each look at a frame, given that of the first."""
+    return tuple(2 * round(first * look / 2) for look in LOOKS)
+
+
 class Guided(nn.Module):
     """A U-Net over the whole frame, shrunk, and a refiner over a window of it at full size.
 
@@ -101,8 +106,7 @@ class Guided(nn.Module):
         """
         if once:
             return self.enlarge(self.coarse(small), x, window)
-        sides = (2 * round(self.side * scale / 2) for scale in LOOKS[1:])
-        pictures = (small, *(self.shrink(x, side) for side in sides))
+        pictures = (small, *(self.shrink(x, side) for side in sides(self.side)[1:]))
         # A frame that is smaller than two looks would be seen twice as it is.
         looks = {picture.shape: picture for picture in pictures}
         found: Tensor | None = None
